@@ -1,0 +1,51 @@
+# `make serve` runs the main job, `make test` passes the tests; both do all the set-up that they need.
+# Nothing outside this folder is changed: libraries go to runtime/, everything that is built goes to target/.
+
+PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENVS := $(TARGET)/compat
+
+.DELETE_ON_ERROR:
+.PHONY: serve test runtime bench compat clean
+# The one of a pattern that would otherwise be removed as an intermediate file.
+.PRECIOUS: $(VENVS)/%/ready
+
+serve: runtime
+	cargo build --release --locked
+	@echo
+	@echo 'Ask it from another terminal:'
+	@echo '    curl http://127.0.0.1:9000/                     what the model takes and gives'
+	@echo '    curl http://127.0.0.1:9000/metrics              what the daemon counts'
+	@echo 'README.md goes on with Python and Rust. Ctrl-C finishes what was accepted, and stops.'
+	@echo
+	@exec $(TARGET)/release/graphpiped serve --model digits=models/digits/digits.onnx
+
+test: runtime
+	cargo test --workspace --locked
+	$(MAKE) --no-print-directory compat
+
+# The original GraphPipe client against the daemon, with the oldest and with the newest flatbuffers package.
+compat: compat-oldest compat-newest
+
+compat-%: $(VENVS)/%/ready runtime
+	cargo build --locked
+	GRAPHPIPED=$(abspath $(TARGET))/debug/graphpiped $(VENVS)/$*/bin/python -B -m pytest -p no:cacheprovider tests/compat
+
+# An environment is made anew whenever its list of packages changes.
+$(VENVS)/%/ready: tests/compat/requirements-%.txt tests/compat/requirements.txt
+	rm -rf $(VENVS)/$*
+	$(PYTHON) -m venv $(VENVS)/$*
+	$(VENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+# Downloads ONNX Runtime, or finds that it is there and does nothing.
+runtime:
+	$(PYTHON) backends/fetch_runtime.py
+
+bench: runtime
+	cargo build --release --locked
+	cargo run --release --locked -p graphpiped-benches
+
+clean:
+	cargo clean
+	rm -rf runtime

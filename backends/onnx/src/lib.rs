@@ -1,0 +1,55 @@
+//! ONNX Runtime as a backend, loaded at run time.
+//!
+//! [`library`] finds and loads the shared library; `model` opens a file, of which `format` says what it is if it is not
+//! an ONNX model and `outlets` reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`,
+//! which holds what is unsafe about that. Inputs are read where they lie; outputs are written where the caller prepared
+//! memory for them, else ONNX Runtime's own memory is lent. What never will be here: requests, batching, and threads
+//! other than ONNX Runtime's own.
+
+mod attempt;
+mod format;
+mod instance;
+pub mod library;
+mod model;
+mod outlets;
+mod types;
+mod value;
+
+pub use library::Locations;
+
+use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use library::Library;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The backend of `NAME=onnx:PATH`.
+#[derive(Clone, Debug)]
+pub struct OnnxBackend {
+    locations: Locations,
+}
+
+impl OnnxBackend {
+    /// A backend that will look for the library in these places when the first model is opened, and not before.
+    pub fn new(locations: Locations) -> OnnxBackend {
+        OnnxBackend { locations }
+    }
+}
+
+impl Backend for OnnxBackend {
+    fn name(&self) -> &'static str {
+        "onnx"
+    }
+
+    fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        // The file first: nobody should have to install a framework to learn of a typing error.
+        format::check(path).map_err(OpenError::Model)?;
+        let library = Library::load(&self.locations)
+            .map_err(|cause| OpenError::Framework(format!("{}: {cause}", path.display())))?;
+        Ok(Arc::new(model::OnnxModel::open(library, path, options)?))
+    }
+}
+
+/// The words of a framework, which may come in several lines, in one.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,138 @@
+//! Opening models, aligned memory, and asking for outputs: what all tests of this binary share.
+
+use graphpipe_schema::{DType, Shape};
+use graphpiped_backend_api::{
+    Backend, Elements, Input, Instance, Model, OpenError, Options, OutputSlot, Prepared, Produced, RunError,
+};
+use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The path of a file among the models.
+pub fn path_of(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(file)
+}
+
+/// A backend that looks in the project's runtime folder.
+pub fn backend() -> OnnxBackend {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/onnxruntime");
+    OnnxBackend::new(Locations::new(None, vec![folder], "get it with `make runtime`"))
+}
+
+/// Opens a file.
+pub fn try_open(path: &Path) -> Result<Arc<dyn Model>, OpenError> {
+    backend().open(path, &Options { intra_threads: 1 })
+}
+
+/// Opens one of the models.
+pub fn open(name: &str) -> Arc<dyn Model> {
+    try_open(&path_of(&format!("{name}.onnx"))).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// An instance of one of the models.
+pub fn instance(name: &str) -> Box<dyn Instance> {
+    open(name).instance().expect("an open model has instances")
+}
+
+/// Bytes whose first one is aligned to 64, as run buffers are.
+#[derive(Clone, Debug)]
+pub struct Aligned {
+    storage: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    /// So many zeros, which take no memory until somebody touches them.
+    pub fn zeros(len: usize) -> Aligned {
+        let storage = vec![0_u8; len + 64];
+        let start = storage.as_ptr().align_offset(64);
+        Aligned { storage, start, len }
+    }
+
+    /// A copy of these bytes.
+    pub fn of(bytes: &[u8]) -> Aligned {
+        let mut aligned = Aligned::zeros(bytes.len());
+        aligned.as_mut().copy_from_slice(bytes);
+        aligned
+    }
+
+    /// These numbers.
+    pub fn floats(values: &[f32]) -> Aligned {
+        Aligned::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    /// These numbers.
+    pub fn integers(values: &[i64]) -> Aligned {
+        Aligned::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+    }
+}
+
+impl AsRef<[u8]> for Aligned {
+    fn as_ref(&self) -> &[u8] {
+        &self.storage[self.start..self.start + self.len]
+    }
+}
+
+impl AsMut<[u8]> for Aligned {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.storage[self.start..self.start + self.len]
+    }
+}
+
+/// An input of fixed-size elements.
+pub fn input<'a>(index: usize, dtype: DType, shape: &'a [i64], bytes: &'a Aligned) -> Input<'a> {
+    Input { index, dtype, shape, elements: Elements::Bytes(bytes.as_ref()) }
+}
+
+/// An input of float32.
+pub fn floats<'a>(index: usize, shape: &'a [i64], bytes: &'a Aligned) -> Input<'a> {
+    input(index, DType::Float32, shape, bytes)
+}
+
+/// A slot without prepared memory.
+pub fn slot(index: usize) -> OutputSlot<'static> {
+    OutputSlot { index, prepared: None, produced: None }
+}
+
+/// A slot whose output is expected to have this shape.
+pub fn prepared<'a>(index: usize, shape: &[i64], memory: &'a mut Aligned) -> OutputSlot<'a> {
+    let shape = Shape::new(shape).expect("a shape of a test");
+    OutputSlot { index, prepared: Some(Prepared { shape, bytes: memory.as_mut() }), produced: None }
+}
+
+/// The one output of a model, in ONNX Runtime's own memory.
+pub fn run_one(instance: &mut dyn Instance, inputs: &[Input<'_>]) -> Result<Produced, RunError> {
+    let mut slots = [slot(0)];
+    instance.run(inputs, &mut slots)?;
+    let [slot] = slots;
+    Ok(slot.produced.expect("a run that succeeds sets every slot"))
+}
+
+/// Where the bytes of a result are, and its shape.
+pub fn bytes_of<'a>(slot: &'a OutputSlot<'_>, inputs: &'a [Input<'_>]) -> (&'a [u8], Vec<i64>) {
+    match slot.produced.as_ref().expect("a run that succeeds sets every slot") {
+        Produced::InPlace => {
+            let prepared = slot.prepared.as_ref().expect("a result is in place only if there is one");
+            (&*prepared.bytes, prepared.shape.to_vec())
+        }
+        Produced::Lent { shape, owner, .. } => ((**owner).as_ref(), shape.to_vec()),
+        Produced::SameAsInput(position) => match inputs[*position].elements {
+            Elements::Bytes(bytes) => (bytes, inputs[*position].shape.to_vec()),
+            Elements::Strings(_) => panic!("strings"),
+        },
+        Produced::Strings { .. } => panic!("strings"),
+    }
+}
+
+/// The float32 numbers of a result, and its shape.
+pub fn floats_of(slot: &OutputSlot<'_>, inputs: &[Input<'_>]) -> (Vec<f32>, Vec<i64>) {
+    let (bytes, shape) = bytes_of(slot, inputs);
+    (bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect(), shape)
+}
+
+/// The int64 numbers of a result, and its shape.
+pub fn integers_of(slot: &OutputSlot<'_>, inputs: &[Input<'_>]) -> (Vec<i64>, Vec<i64>) {
+    let (bytes, shape) = bytes_of(slot, inputs);
+    (bytes.chunks_exact(8).map(|eight| i64::from_le_bytes(eight.try_into().expect("eight bytes"))).collect(), shape)
+}

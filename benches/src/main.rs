@@ -1,0 +1,52 @@
+//! Measures the daemon from outside, as its clients see it: one program per question, each beside a floor that is measured
+//! in the same run on the same cores. `benches/README.md` says what each number means.
+//!
+//! The daemon is a process of its own, started from the binary that users run. Nothing of its code is linked here but the
+//! messages, so that no number depends on how this program was built.
+#![forbid(unsafe_code)]
+
+mod address;
+mod cores;
+mod crowd;
+mod daemon;
+mod exchange;
+mod floor;
+mod machine;
+mod metrics;
+mod options;
+mod programs;
+mod socket;
+mod spread;
+mod table;
+mod usage;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use options::Options;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome = match floor::asked_for(std::env::args()) {
+        Some(plan) => plan.and_then(|plan| plan.serve()),
+        None => measure(&Options::parse()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let bench = options.bench()?;
+    machine::print_header(&bench)?;
+    for program in options.chosen() {
+        let busy = machine::Busy::now()?;
+        println!("\n## {}\n", program.title());
+        program.run(&bench, options).with_context(|| program.title().to_owned())?;
+        println!("\nMeanwhile other processes used {:.1} % of the machine.", busy.others_percent()?);
+    }
+    Ok(())
+}

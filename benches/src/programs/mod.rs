@@ -1,0 +1,68 @@
+//! The programs: one file for each question that is asked of the daemon.
+
+mod allocator;
+mod copies;
+mod cpu;
+mod idle;
+mod large;
+mod latency;
+
+use crate::options::{Bench, Options};
+use anyhow::Result;
+use clap::ValueEnum;
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    /// Round trips of one client, beside a bare ping-pong.
+    Latency,
+    /// Rates of large requests, beside a bare receive and send.
+    Large,
+    /// The daemon's processor time for each small request.
+    Cpu,
+    /// The daemon's memory for each idle connection.
+    Idle,
+    /// The daemon's time outside of the kernel for each large request, beside a memcpy.
+    Copies,
+    /// Two allocators, with --system-allocator PATH.
+    Allocator,
+}
+
+impl Program {
+    /// All of them.
+    pub const ALL: [Program; 6] =
+        [Program::Latency, Program::Large, Program::Cpu, Program::Idle, Program::Copies, Program::Allocator];
+
+    /// What stands above its tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Program::Latency => "latency",
+            Program::Large => "large",
+            Program::Cpu => "cpu",
+            Program::Idle => "idle",
+            Program::Copies => "copies",
+            Program::Allocator => "allocator",
+        }
+    }
+
+    /// Measures and prints.
+    pub fn run(self, bench: &Bench, options: &Options) -> Result<()> {
+        match self {
+            Program::Latency => latency::run(bench),
+            Program::Large => large::run(bench),
+            Program::Cpu => cpu::run(bench),
+            Program::Idle => idle::run(bench, options.connections),
+            Program::Copies => copies::run(bench),
+            Program::Allocator => allocator::run(bench, options.system_allocator.as_deref()),
+        }
+    }
+}
+
+/// Payload of a small request: 200 numbers. Beyond 4 KiB another way of receiving begins.
+const SMALL_BYTES: usize = 800;
+/// Payload of a picture of 224 × 224 pixels in three colours.
+const PICTURE_BYTES: usize = 3 * 224 * 224 * 4;
+/// Payload of 128 such pictures.
+const PICTURES_BYTES: usize = 128 * PICTURE_BYTES;
+/// What makes a daemon sleep as soon as it has nothing to do.
+const NO_SPIN: [&str; 2] = ["--spin-us", "0"];

@@ -1,0 +1,90 @@
+//! `graphpiped check PATH`: opens a model as `serve` would, says what would be served, and ends.
+
+use crate::cli::{CheckArgs, Options};
+use crate::machine;
+use crate::open::{Backends, Opened, open};
+use crate::settings::{Machine, ModelSettings, Settings};
+use crate::units::ByteSize;
+use graphpiped_backend_api::{Dim, Signature};
+use graphpiped_transport::probe::probe;
+use std::fmt::Write;
+
+/// What would be served, in lines.
+pub fn check(args: CheckArgs) -> Result<String, String> {
+    let options = Options { model: vec![args.path], intra_threads: args.intra_threads, ..Options::default() };
+    let settings = Settings::resolve(options, None, &Machine::detect())?;
+    // tokio-uring panics where there is no io_uring; this says why there is none.
+    probe().map_err(|unavailable| unavailable.to_string())?;
+    let backends = Backends::new(args.onnxruntime);
+    let before = machine::resident_bytes();
+    let opened = tokio_uring::start(open(&backends, &settings.models[0]))?;
+    // An instance may need what opening did not.
+    opened.model.instance().map_err(|error| error.to_string())?;
+    let grown = machine::resident_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
+    Ok(describe(&settings, &opened, grown))
+}
+
+fn describe(settings: &Settings, opened: &Opened, grown: Option<u64>) -> String {
+    let ModelSettings { name, source, intra_threads, instances, .. } = &settings.models[0];
+    let signature = opened.model.signature();
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let mut line = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key:<12} {value}");
+    };
+    line("model", &format!("{name} ({source})"));
+    for spec in &signature.inputs {
+        line("input", &spec.to_string());
+    }
+    for spec in &signature.outputs {
+        line("output", &spec.to_string());
+    }
+    if signature.variadic {
+        line("", "(an example: any number of tensors of any type and shape is taken, and given back)");
+    }
+    line("batch axis", &batch_axis(signature));
+    let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (runs, threads) = (plural(*instances, "run"), plural(*intra_threads, "thread"));
+    line("threads", &format!("{runs} at the same time, {threads} in each"));
+    let grown = grown.map_or("an unknown amount".into(), |bytes| ByteSize(bytes).to_string());
+    let (file, budget) = (ByteSize(opened.file_bytes), ByteSize(settings.memory_bytes));
+    line(
+        "memory",
+        &format!("{grown} for the framework and the model (its file has {file}), {budget} for requests and outputs"),
+    );
+    for (key, value) in opened.model.effective_options() {
+        line("option", &format!("{key}={value}"));
+    }
+    text
+}
+
+/// The axis along which requests could be put together, and what the model calls it.
+pub fn batch_axis(signature: &Signature) -> String {
+    let Some(axis) = signature.batch_axis() else { return "none".into() };
+    let mut dims = signature.inputs.iter().chain(&signature.outputs).filter_map(|spec| spec.dims.as_deref()?.get(axis));
+    match dims.find_map(|dim| if let Dim::Symbol(name) = dim { Some(name) } else { None }) {
+        Some(name) => format!("{axis} ({name})"),
+        None => axis.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_echo_backend_takes_is_said() {
+        let args = CheckArgs { path: "echo:".parse().unwrap(), intra_threads: Some(2), onnxruntime: None };
+        let text = check(args).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "model        echo (echo:)");
+        assert!(lines.contains(&"batch axis   none"), "{text}");
+        assert!(text.contains("2 threads in each"), "{text}");
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_named() {
+        let args = CheckArgs { path: "/nowhere/m.onnx".parse().unwrap(), intra_threads: None, onnxruntime: None };
+        assert!(check(args).unwrap_err().starts_with("/nowhere/m.onnx: there is no such file"));
+    }
+}

@@ -1,0 +1,276 @@
+//! The command line. Every option is a flag, an environment variable (`GRAPHPIPED_` and the flag in capitals) and, but
+//! for `--config`, a key of the configuration file (the flag with underscores): one struct is all three.
+//!
+//! What the options add up to is decided in [`settings`](crate::settings).
+
+use crate::address::Address;
+use crate::config::ModelTable;
+use crate::units::{ByteSize, Span};
+use clap::builder::{OsStr as ClapStr, Resettable};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use toml::Spanned;
+
+/// Serves models of any framework over the GraphPipe protocol, on io_uring.
+#[derive(Debug, Parser)]
+#[command(name = "graphpiped", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// What this process was asked for. Prints what is wrong with it, or help, and ends the process.
+    pub fn of_process() -> Cli {
+        // An empty variable is how scripts and unit files take one back; clap would take it for a value.
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let without_empty = |arg: Arg| {
+            if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::<ClapStr>::Reset) } else { arg }
+        };
+        let names = ["serve", "check"];
+        let command = names.iter().fold(Cli::command(), |command, name| {
+            command.mut_subcommand(name, |subcommand| subcommand.mut_args(without_empty))
+        });
+        Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// What the daemon can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve models until SIGTERM or SIGINT.
+    Serve(Box<ServeArgs>),
+    /// Open a model, print what would be served, and exit.
+    Check(CheckArgs),
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// A configuration file (TOML). Flags and environment variables go before what it says.
+    #[arg(long, env = "GRAPHPIPED_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The model: a path, or onnx:PATH, or echo:
+    pub path: ModelArg,
+    /// Threads inside one run.
+    #[arg(long, env = "GRAPHPIPED_INTRA_THREADS", value_name = "N")]
+    pub intra_threads: Option<usize>,
+    /// The ONNX Runtime library.
+    #[arg(long, env = "GRAPHPIPED_ONNXRUNTIME", value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// What can be said on the command line, in the environment and in the configuration file. Nothing said = `None`.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// A model to serve: NAME=PATH, or PATH (its name is then the file's). PATH may begin with a backend: onnx:PATH; echo:
+    /// is the identity. May be repeated, or several separated by commas. A model called "default", else the first one,
+    /// answers requests that name no model. GP_MODEL works as well.
+    #[arg(short, long, env = "GRAPHPIPED_MODEL", value_name = "NAME=PATH|PATH", value_delimiter = ',')]
+    #[serde(skip)]
+    pub model: Vec<ModelArg>,
+    /// The models of the configuration file.
+    #[arg(skip)]
+    #[serde(rename = "model")]
+    pub tables: BTreeMap<String, Spanned<ModelTable>>,
+    /// An address to listen on: tcp://HOST:PORT or unix:PATH[?mode=0660]. May be repeated, or several separated by commas.
+    /// Default: tcp://127.0.0.1:9000 and a Unix socket graphpiped.sock in the runtime directory.
+    #[arg(short, long, env = "GRAPHPIPED_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
+    pub listen: Vec<Address>,
+    /// Threads inside one run of a model. Default: 1.
+    #[arg(long, env = "GRAPHPIPED_INTRA_THREADS", value_name = "N")]
+    pub intra_threads: Option<usize>,
+    /// Runs of each model at the same time, a thread each. Default: the cores that --io-threads leaves, shared between the
+    /// threads of a run; at least 1.
+    #[arg(long, env = "GRAPHPIPED_INSTANCES", value_name = "N")]
+    pub instances: Option<usize>,
+    /// Reactors: threads with a ring that do all input and output. Default: a quarter of the cores, at least 1.
+    #[arg(long, env = "GRAPHPIPED_IO_THREADS", value_name = "N")]
+    pub io_threads: Option<usize>,
+    /// Memory for requests and outputs, all together, such as 4G. Default: a quarter of the machine's.
+    #[arg(long, env = "GRAPHPIPED_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Connections open at a time. One more is closed at once.
+    #[arg(long, env = "GRAPHPIPED_CONNECTIONS_MAX", value_name = "N")]
+    pub connections_max: Option<usize>,
+    /// The longest message. Default: 2 GiB - 1, which FlatBuffers cannot exceed.
+    #[arg(long, env = "GRAPHPIPED_MESSAGE_BYTES_MAX", value_name = "SIZE")]
+    pub message_bytes_max: Option<ByteSize>,
+    /// Requests of one connection that wait for their replies. A connection with as many is not read from.
+    #[arg(long, env = "GRAPHPIPED_IN_FLIGHT_MAX", value_name = "N")]
+    pub in_flight_max: Option<usize>,
+    /// Requests that wait for each model. One more is answered "busy".
+    #[arg(long, env = "GRAPHPIPED_QUEUE_MAX", value_name = "N")]
+    pub queue_max: Option<usize>,
+    /// How long a frame or an HTTP head that has begun may take to be complete.
+    #[arg(long, env = "GRAPHPIPED_HEAD_TIMEOUT", value_name = "TIME")]
+    pub head_timeout: Option<Span>,
+    /// How long a connection may be without a request.
+    #[arg(long, env = "GRAPHPIPED_IDLE_TIMEOUT", value_name = "TIME")]
+    pub idle_timeout: Option<Span>,
+    /// How long a payload or a reply may make no progress.
+    #[arg(long, env = "GRAPHPIPED_PROGRESS_TIMEOUT", value_name = "TIME")]
+    pub progress_timeout: Option<Span>,
+    /// How long what was accepted may take to finish after SIGTERM, and a refused connection to end.
+    #[arg(long, env = "GRAPHPIPED_DRAIN_TIMEOUT", value_name = "TIME")]
+    pub drain_timeout: Option<Span>,
+    /// Microseconds that a reactor polls before it sleeps; 0 never polls.
+    #[arg(long, env = "GRAPHPIPED_SPIN_US", value_name = "N")]
+    pub spin_us: Option<u32>,
+    /// The ONNX Runtime library. Default: ORT_DYLIB_PATH, else the runtime folder, else the system's library path.
+    #[arg(long, env = "GRAPHPIPED_ONNXRUNTIME", value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+    /// What to log to the standard error: error, warn, info, debug or trace, or one of these per module. Default: info.
+    #[arg(long, env = "GRAPHPIPED_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+impl Options {
+    /// These options, and where they say nothing the other ones.
+    #[must_use]
+    pub fn or(self, other: Options) -> Options {
+        Options {
+            model: first_said(self.model, other.model),
+            tables: if self.tables.is_empty() { other.tables } else { self.tables },
+            listen: first_said(self.listen, other.listen),
+            intra_threads: self.intra_threads.or(other.intra_threads),
+            instances: self.instances.or(other.instances),
+            io_threads: self.io_threads.or(other.io_threads),
+            memory: self.memory.or(other.memory),
+            connections_max: self.connections_max.or(other.connections_max),
+            message_bytes_max: self.message_bytes_max.or(other.message_bytes_max),
+            in_flight_max: self.in_flight_max.or(other.in_flight_max),
+            queue_max: self.queue_max.or(other.queue_max),
+            head_timeout: self.head_timeout.or(other.head_timeout),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            progress_timeout: self.progress_timeout.or(other.progress_timeout),
+            drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            spin_us: self.spin_us.or(other.spin_us),
+            onnxruntime: self.onnxruntime.or(other.onnxruntime),
+            log: self.log.or(other.log),
+        }
+    }
+}
+
+fn first_said<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    if first.is_empty() { second } else { first }
+}
+
+/// A model as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelArg {
+    /// What clients call it.
+    pub name: String,
+    /// Where it is.
+    pub source: Source,
+}
+
+impl FromStr for ModelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ModelArg, String> {
+        // A path may have an equals sign too; what stands before it is then no name, because it has a slash.
+        let name_and_path = text.split_once('=').filter(|(name, _)| !name.contains(['/', ':']));
+        if let Some((name, path)) = name_and_path {
+            return Ok(ModelArg { name: checked_name(name)?, source: path.parse()? });
+        }
+        let source: Source = text.parse()?;
+        let name = checked_name(&source.default_name()).map_err(|why| format!("{why}; give it a name: NAME={text}"))?;
+        Ok(ModelArg { name, source })
+    }
+}
+
+/// Which backend opens what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The backend.
+    pub backend: BackendName,
+    /// The file, or nothing for a backend that needs none.
+    pub path: PathBuf,
+}
+
+impl Source {
+    fn default_name(&self) -> String {
+        match self.backend {
+            BackendName::Echo => "echo".into(),
+            BackendName::Onnx => self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Source, String> {
+        let (backend, path) = match text.split_once(':') {
+            Some(("echo", rest)) => (BackendName::Echo, rest),
+            Some(("onnx", rest)) => (BackendName::Onnx, rest),
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                return Err(format!("models are files; fetch the one at \"{scheme}:{rest}\" first"));
+            }
+            _ => (BackendName::Onnx, text),
+        };
+        match backend {
+            BackendName::Onnx if path.is_empty() => Err("the path of the model is missing".into()),
+            BackendName::Echo if !path.is_empty() => Err(format!("echo: takes no path, but got \"{path}\"")),
+            _ => Ok(Source { backend, path: path.into() }),
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.backend.as_str(), self.path.display())
+    }
+}
+
+/// The backends that are built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// ONNX Runtime.
+    Onnx,
+    /// The identity.
+    Echo,
+}
+
+impl BackendName {
+    /// As in `NAME=onnx:PATH`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BackendName::Onnx => "onnx",
+            BackendName::Echo => "echo",
+        }
+    }
+}
+
+/// A name that can stand in a URL, a file name and a metric as it is.
+pub fn checked_name(name: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.starts_with('.') || !name.chars().all(is_plain) {
+        return Err(format!(
+            "\"{name}\" cannot be the name of a model: 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ - are, not beginning with a dot"
+        ));
+    }
+    Ok(name.to_string())
+}
+
+/// Long enough for any file's stem that people type; short enough for a log line and a URL.
+const NAME_BYTES_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests;

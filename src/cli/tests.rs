@@ -1,0 +1,104 @@
+//! The command line, the environment, and what goes before what.
+
+use super::*;
+use crate::config;
+use std::path::Path;
+
+fn options(args: &[&str]) -> Options {
+    let args = ["graphpiped", "serve"].iter().chain(args);
+    match Cli::try_parse_from(args).expect("these arguments are right").command {
+        Command::Serve(serve) => serve.options,
+        Command::Check(_) => unreachable!("serve was asked for"),
+    }
+}
+
+fn model(text: &str) -> Result<ModelArg, String> {
+    text.parse()
+}
+
+fn onnx(name: &str, path: &str) -> ModelArg {
+    ModelArg { name: name.into(), source: Source { backend: BackendName::Onnx, path: path.into() } }
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_flag_is_an_environment_variable() {
+    use clap::CommandFactory;
+    let mut command = Cli::command();
+    command.build();
+    let serve = command.find_subcommand("serve").unwrap();
+    for arg in serve.get_arguments().filter(|arg| arg.get_id() != "help" && arg.get_id() != "version") {
+        let flag = arg.get_long().expect("every option is long");
+        let variable = format!("GRAPHPIPED_{}", flag.replace('-', "_").to_uppercase());
+        assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+    }
+}
+
+#[test]
+fn a_model_is_called_what_is_said_or_what_its_file_is_called() {
+    assert_eq!(model("digits=/m/v2.onnx"), Ok(onnx("digits", "/m/v2.onnx")));
+    assert_eq!(model("/m/digits.onnx"), Ok(onnx("digits", "/m/digits.onnx")));
+    assert_eq!(model("digits=onnx:m.bin"), Ok(onnx("digits", "m.bin")));
+    assert_eq!(model("onnx:m.bin"), Ok(onnx("m", "m.bin")));
+    assert_eq!(model("/m/a=b/digits.onnx"), Ok(onnx("digits", "/m/a=b/digits.onnx")));
+    let echo = Source { backend: BackendName::Echo, path: PathBuf::new() };
+    assert_eq!(model("echo:"), Ok(ModelArg { name: "echo".into(), source: echo.clone() }));
+    assert_eq!(model("same=echo:"), Ok(ModelArg { name: "same".into(), source: echo }));
+}
+
+#[test]
+fn a_name_that_could_not_stand_in_a_url_is_refused() {
+    assert!(model(".hidden=/m.onnx").unwrap_err().contains("not beginning with a dot"));
+    assert!(model("/m/my model.onnx").unwrap_err().ends_with("give it a name: NAME=/m/my model.onnx"));
+    assert!(model(&format!("{}=m.onnx", "n".repeat(128))).is_ok());
+    assert!(model(&format!("{}=m.onnx", "n".repeat(129))).is_err());
+    assert!(model("=m.onnx").is_err());
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_is_refused() {
+    assert_eq!(model("a=").unwrap_err(), "the path of the model is missing");
+    assert_eq!(model("a=echo:/x").unwrap_err(), "echo: takes no path, but got \"/x\"");
+    assert!(model("a=https://example.com/m.onnx").unwrap_err().contains("models are files"));
+}
+
+#[test]
+fn flags_can_be_repeated_and_separated_by_commas() {
+    let options = options(&["-m", "a=1.onnx,b=2.onnx", "--model", "c=3.onnx", "-l", "[::1]:1", "-l", "unix:/x"]);
+    let names: Vec<_> = options.model.iter().map(|model| model.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(options.listen.len(), 2);
+}
+
+#[test]
+fn a_flag_goes_before_the_file_and_the_file_before_nothing() {
+    let file = config::parse(Path::new("f"), "queue_max = 1\nspin_us = 2\nlisten = [\"unix:/file\"]\n").unwrap();
+    let merged = options(&["--queue-max", "10"]).or(file);
+    assert_eq!((merged.queue_max, merged.spin_us, merged.io_threads), (Some(10), Some(2), None));
+    assert_eq!(merged.listen[0].to_string(), "unix:/file");
+}
+
+/// The environment belongs to the process, so this test runs itself again in one of its own.
+#[test]
+fn an_environment_variable_goes_before_the_file_and_after_the_flag() {
+    const CHILD: &str = "cli::tests::an_environment_variable_goes_before_the_file_and_after_the_flag";
+    if std::env::var_os("GRAPHPIPED_QUEUE_MAX").is_some() {
+        let file = config::parse(Path::new("f"), "queue_max = 1\nspin_us = 2\nio_threads = 3\n").unwrap();
+        let merged = options(&["--spin-us", "9"]).or(file);
+        assert_eq!((merged.queue_max, merged.spin_us, merged.io_threads), (Some(7), Some(9), Some(3)));
+        assert_eq!(merged.model.len(), 2);
+        return;
+    }
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", CHILD])
+        .envs([("GRAPHPIPED_QUEUE_MAX", "7"), ("GRAPHPIPED_SPIN_US", "8"), ("GRAPHPIPED_MODEL", "a=1.onnx,echo:")])
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.status.success() && output.contains("1 passed"), "{output}");
+}

@@ -1,0 +1,125 @@
+//! The configuration file: TOML, the keys of [`Options`] at the top level, and a `[model.NAME]` table per model.
+//!
+//! ```toml
+//! listen = ["tcp://0.0.0.0:9000", "unix:/run/graphpiped/graphpiped.sock?mode=0660"]
+//! memory = "4G"
+//!
+//! [model.digits]
+//! path = "/srv/models/digits.onnx"
+//! instances = 2
+//! ```
+//!
+//! An unknown key is an error, so that a misspelt limit is not silently no limit. Every error is one line that names the
+//! file, the line and the key.
+
+use crate::cli::{BackendName, Options};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// A `[model.NAME]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTable {
+    /// The model's file. Relative to the folder of the configuration file.
+    pub path: Option<PathBuf>,
+    /// Which backend opens it; onnx if not said.
+    pub backend: Option<BackendName>,
+    /// As [`Options::intra_threads`], for this model.
+    pub intra_threads: Option<usize>,
+    /// As [`Options::instances`], for this model.
+    pub instances: Option<usize>,
+    /// As [`Options::queue_max`], for this model.
+    pub queue_max: Option<usize>,
+}
+
+/// Reads a configuration file.
+pub fn read(file: &Path) -> Result<Options, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the configuration file {}: {error}", file.display()))?;
+    let mut options = parse(file, &text)?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    for table in options.tables.values_mut() {
+        if let Some(path) = &mut table.get_mut().path {
+            *path = folder.join(&*path);
+        }
+    }
+    Ok(options)
+}
+
+/// Reads the text of a configuration file; `file` is for errors only.
+pub fn parse(file: &Path, text: &str) -> Result<Options, String> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start.min(text.len()));
+        let before = text.get(..at).unwrap_or(text);
+        let line_number = before.split('\n').count();
+        let line = text.lines().nth(line_number - 1).unwrap_or_default();
+        // A value's error says nothing about its key, which stands before it on the same line.
+        let key = line.split_once('=').map(|(key, _)| format!("{}: ", key.trim())).unwrap_or_default();
+        let message = error.message().replace('\n', "; ");
+        format!("{}:{line_number}: {key}{message}", file.display())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::ByteSize;
+
+    fn parsed(text: &str) -> Result<Options, String> {
+        parse(Path::new("g.toml"), text)
+    }
+
+    #[test]
+    fn a_file_sets_what_flags_set() {
+        let text = "memory = \"4G\"\nio_threads = 3\nhead_timeout = 5\nlisten = [\"tcp://[::1]:0\"]\n\
+                    [model.digits]\npath = \"d.onnx\"\ninstances = 2\n[model.same]\nbackend = \"echo\"\n";
+        let options = parsed(text).unwrap();
+        assert_eq!(options.memory, Some(ByteSize(4 << 30)));
+        assert_eq!(options.io_threads, Some(3));
+        assert_eq!(options.head_timeout.unwrap().0.as_secs(), 5);
+        assert_eq!(options.listen[0].to_string(), "tcp://[::1]:0");
+        assert_eq!(options.tables["digits"].get_ref().instances, Some(2));
+        assert_eq!(options.tables["same"].get_ref().backend, Some(BackendName::Echo));
+        assert_eq!(options.queue_max, None);
+    }
+
+    #[test]
+    fn an_error_names_file_line_and_key() {
+        let wrong = |text: &str, why: &str| {
+            let message = parsed(text).expect_err(text);
+            assert!(message.starts_with(why), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+        };
+        wrong("io_threads = 3\nio_thread = 4\n", "g.toml:2: io_thread: unknown field `io_thread`");
+        wrong("\nmemory = \"4Q\"\n", "g.toml:2: memory: \"Q\" is not a unit of size");
+        wrong("queue_max = \"many\"\n", "g.toml:1: queue_max: invalid type: string");
+        wrong("listen = [\n\"ftp://x:1\"]\n", "g.toml:1: listen: address \"ftp://x:1\"");
+        wrong("queue_max = -1\n", "g.toml:1: queue_max: ");
+        wrong("[model.a]\npaht = \"x\"\n", "g.toml:2: paht: unknown field `paht`");
+        wrong("[model.a]\nbackend = \"caffe\"\n", "g.toml:2: backend: unknown variant `caffe`");
+        wrong("a = \n", "g.toml:1: a: ");
+    }
+
+    #[test]
+    fn the_configuration_of_the_service_is_one() {
+        let options = parsed(include_str!("../systemd/graphpiped.toml")).unwrap();
+        assert_eq!(options.tables.len(), 1);
+        assert_eq!(options.listen[1].to_string(), "unix:/run/graphpiped/graphpiped.sock?mode=0666");
+    }
+
+    #[test]
+    fn a_relative_path_is_relative_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("g.toml");
+        std::fs::write(&file, "[model.a]\npath = \"m/a.onnx\"\n[model.b]\npath = \"/b.onnx\"\n").unwrap();
+        let options = read(&file).unwrap();
+        assert_eq!(options.tables["a"].get_ref().path, Some(folder.path().join("m/a.onnx")));
+        assert_eq!(options.tables["b"].get_ref().path, Some("/b.onnx".into()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let message = read(Path::new("/nowhere/g.toml")).unwrap_err();
+        assert!(message.starts_with("cannot read the configuration file /nowhere/g.toml: "), "{message}");
+    }
+}

@@ -1,0 +1,26 @@
+//! The program `graphpiped`: the allocator, the command, the exit code. Everything else is in the library.
+#![forbid(unsafe_code)]
+
+use graphpiped::cli::{Cli, Command};
+use graphpiped::{check, control, faults};
+use std::process::ExitCode;
+
+/// Reactors free what executors allocate, and the other way round. What mimalloc costs and saves beside the allocator of
+/// glibc is measured: `benches/README.md`, under "allocator". Tensors do not come from it, they have a pool of their own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    faults::abort_on_panic();
+    let result = match Cli::of_process().command {
+        Command::Serve(args) => control::serve(*args).map_err(|failure| failure.to_string()),
+        Command::Check(args) => check::check(args).map(|text| print!("{text}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("graphpiped: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}

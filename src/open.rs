@@ -1,0 +1,133 @@
+//! Opening models: the file is looked at through tokio-uring, then the framework opens it on a thread that may block.
+
+use crate::cli::{BackendName, Source};
+use crate::faults;
+use crate::settings::ModelSettings;
+use graphpiped_backend_api::{Backend, Model, Options};
+use graphpiped_backend_echo::EchoBackend;
+use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use rustix::fs::FileType;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The frameworks, none of them loaded yet.
+#[derive(Clone)]
+pub struct Backends {
+    onnx: Arc<OnnxBackend>,
+    echo: Arc<EchoBackend>,
+}
+
+impl Backends {
+    /// The frameworks, with the place of the ONNX Runtime library if somebody named it.
+    pub fn new(onnxruntime: Option<PathBuf>) -> Backends {
+        let locations = Locations::new(onnxruntime, runtime_folders(), REMEDY);
+        Backends { onnx: Arc::new(OnnxBackend::new(locations)), echo: Arc::new(EchoBackend) }
+    }
+
+    fn get(&self, name: BackendName) -> Arc<dyn Backend> {
+        match name {
+            BackendName::Onnx => self.onnx.clone(),
+            BackendName::Echo => self.echo.clone(),
+        }
+    }
+}
+
+/// The command that gets ONNX Runtime.
+const REMEDY: &str = "get it with: python3 backends/fetch_runtime.py";
+/// Where that command puts it, in the project.
+const RUNTIME_FOLDER: &str = "runtime/onnxruntime";
+
+/// The runtime folder of the project that the daemon lies in, if it does (`target/release/graphpiped`), and of the one that
+/// it was built in. Not the current folder: a daemon does not run what it finds lying about.
+fn runtime_folders() -> Vec<PathBuf> {
+    let executable = std::env::current_exe().unwrap_or_default();
+    let around = executable.ancestors().nth(2).filter(|target| target.ends_with("target")).and_then(Path::parent);
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut projects: Vec<_> = around.into_iter().chain([built_in]).collect();
+    projects.dedup();
+    projects.into_iter().map(|project| project.join(RUNTIME_FOLDER)).collect()
+}
+
+/// A model that was opened, and what its file weighs.
+pub struct Opened {
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// Bytes of its file; 0 if it has none.
+    pub file_bytes: u64,
+}
+
+/// Opens a model. Must run inside of a tokio-uring runtime.
+pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opened, String> {
+    let Source { backend, path } = settings.source.clone();
+    let file_bytes = match backend {
+        BackendName::Echo => 0,
+        BackendName::Onnx => file_bytes(&path).await.map_err(|why| format!("{}: {why}", path.display()))?,
+    };
+    let options = Options { intra_threads: settings.intra_threads };
+    let backend = backends.get(backend);
+    let (place, name) = (path.display().to_string(), backend.name());
+    let opened = tokio::task::spawn_blocking(move || faults::guarded(|| backend.open(&path, &options))).await;
+    let panicked = |message| format!("{place}: {name} panicked when it opened the model: {message}");
+    let opened = opened.map_err(|error| error.to_string()).and_then(|opened| opened).map_err(panicked)?;
+    let model = opened.map_err(|error| error.to_string())?;
+    Ok(Opened { model, file_bytes })
+}
+
+/// The size of a file that can be read and has something in it. What it should be is the framework's to say.
+async fn file_bytes(path: &Path) -> Result<u64, String> {
+    // Before it is opened: a pipe without a writer would keep whoever opens it for ever.
+    let status = tokio_uring::fs::statx(path).await.map_err(|error| cannot_open(&error))?;
+    match FileType::from_raw_mode(status.stx_mode.into()) {
+        FileType::RegularFile => {}
+        FileType::Directory => return Err("it is a folder; name the model's file in it".into()),
+        _ => return Err("it is not a regular file, but a pipe, a socket or a device; name the model's file".into()),
+    }
+    let file = tokio_uring::fs::File::open(path).await.map_err(|error| cannot_open(&error))?;
+    // Awaited to the end, as every read of tokio-uring has to be: a dropped one would go on behind our back.
+    let (read, _first) = file.read_at(Vec::with_capacity(FIRST_BYTES), 0).await;
+    let size = file.statx().await.map(|status| status.stx_size);
+    file.close().await.map_err(|error| format!("the file cannot be closed: {error}"))?;
+    match read {
+        Ok(0) => Err("the file is empty; check how it was made or copied".into()),
+        Ok(_) => size.map_err(|error| format!("the size of the file is not known: {error}")),
+        Err(error) => Err(format!("the file cannot be read: {error}; check the disk it is on")),
+    }
+}
+
+fn cannot_open(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file; check the path of the model".into(),
+        std::io::ErrorKind::PermissionDenied => "the file may not be read; check its permissions".into(),
+        _ => format!("the file cannot be opened: {error}"),
+    }
+}
+
+/// Enough to see that there is something to read.
+const FIRST_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of(path: &Path) -> Result<u64, String> {
+        tokio_uring::start(file_bytes(path))
+    }
+
+    #[test]
+    fn a_file_has_a_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        std::fs::write(&path, [8; 1000]).unwrap();
+        assert_eq!(bytes_of(&path), Ok(1000));
+    }
+
+    #[test]
+    fn what_cannot_be_a_model_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.onnx");
+        std::fs::write(&empty, "").unwrap();
+        assert!(bytes_of(&empty).unwrap_err().contains("the file is empty"));
+        assert!(bytes_of(folder.path()).unwrap_err().contains("it is a folder"));
+        assert!(bytes_of(&folder.path().join("none")).unwrap_err().contains("there is no such file"));
+    }
+}

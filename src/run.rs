@@ -1,0 +1,298 @@
+//! One run of a model for one request: inputs where the kernel put them, outputs where the socket will take them from.
+//!
+//! The same function runs on executors and, for models that cost less than handing them over, on the reactor. The only
+//! bytes copied here are those of strings, which frameworks take and give by value; they are counted.
+
+use crate::faults;
+use crate::model::Served;
+use graphpipe_schema::reader::{Read, Seen, Window, read_request};
+use graphpipe_schema::{Code, DType, Shape};
+use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced, RunError};
+use graphpiped_memory::{BASE_ALIGN, Buffer, Exhausted, Frozen, Payload, Pool};
+use graphpiped_transport::service::{Content, Output, Refusal, Reply};
+use smallvec::SmallVec;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A request that was admitted and has been received.
+#[derive(Debug)]
+pub struct Work {
+    /// What was received.
+    pub memory: Arc<Frozen>,
+    /// Tensors that had to be moved because they were not aligned for their type.
+    pub moved: Option<Arc<Frozen>>,
+    /// Where the whole message lies in `memory`, if it was received as one; byte strings are read from it.
+    pub message: Range<usize>,
+    /// The inputs, in the order of the message.
+    pub inputs: SmallVec<[WorkInput; 1]>,
+    /// Indices of the outputs that are wanted, in the order of the reply.
+    pub outputs: SmallVec<[u16; 4]>,
+}
+
+/// One input.
+#[derive(Debug)]
+pub struct WorkInput {
+    /// Which of the signature's inputs.
+    pub index: u16,
+    /// Its element type.
+    pub dtype: DType,
+    /// Its shape.
+    pub shape: Shape,
+    /// Its elements.
+    pub place: Place,
+}
+
+/// Where the elements of an input are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In [`Work::memory`].
+    Received(Range<usize>),
+    /// In [`Work::moved`].
+    Moved(Range<usize>),
+    /// Byte strings, in the message.
+    Strings,
+}
+
+/// As many as most models have, without an allocation.
+type Outputs = SmallVec<[Output; 1]>;
+
+/// Runs a model for a request. An instance that panicked is dropped and made anew for the next one.
+pub fn run(served: &Served, instance: &mut Option<Box<dyn Instance>>, pool: &Pool, work: &Work) -> Reply {
+    match attempt(served, instance, pool, work) {
+        Ok(outputs) => Reply::Outputs(outputs),
+        Err(refusal) => {
+            served.counters.failures.add(1);
+            Reply::Refused(refusal)
+        }
+    }
+}
+
+fn attempt(
+    served: &Served,
+    instance: &mut Option<Box<dyn Instance>>,
+    pool: &Pool,
+    work: &Work,
+) -> Result<Outputs, Refusal> {
+    let strings = work.strings()?;
+    let inputs = work.inputs(&strings);
+    let bytes: u64 = strings.iter().flatten().map(|element| element.len() as u64).sum();
+    served.counters.copied_strings.add(bytes);
+    let mut plan = Plan::new(served, &inputs, &work.outputs);
+    let mut buffer = match plan.bytes {
+        0 => None,
+        bytes => Some(pool.reserve(bytes).map_err(|error| out_of_memory("the outputs", &error))?),
+    };
+    let mut slots = plan.slots(buffer.as_mut());
+    call(served, instance, &inputs, &mut slots)?;
+    let produced: SmallVec<[Option<Produced>; 1]> = slots.into_iter().map(|slot| slot.produced).collect();
+    for (wanted, produced) in plan.wanted.iter_mut().zip(produced) {
+        wanted.produced = produced;
+    }
+    plan.outputs(served, work, &strings, buffer.map(Buffer::freeze).as_ref())
+}
+
+/// Runs the framework's code, and nothing else, where a panic is caught.
+fn call(
+    served: &Served,
+    instance: &mut Option<Box<dyn Instance>>,
+    inputs: &[Input<'_>],
+    slots: &mut [OutputSlot<'_>],
+) -> Result<(), Refusal> {
+    let result = faults::guarded(|| {
+        let instance = match instance {
+            Some(instance) => instance,
+            None => instance.insert(served.model.instance().map_err(|error| RunError::Model(error.to_string()))?),
+        };
+        instance.run(inputs, slots)
+    });
+    match result {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(RunError::Model(message))) => Err(Refusal::new(Code::ModelFailed, message)),
+        Err(message) => {
+            *instance = None;
+            let panics = &served.counters.panics;
+            panics.add(1);
+            // The first, second, fourth, eighth … so that nobody can fill a disk with them.
+            if panics.get().is_power_of_two() {
+                tracing::error!(model = served.name(), panics = panics.get(), message, "a framework panicked");
+            }
+            Err(Refusal::new(Code::ModelFailed, format!("the framework panicked: {message}")))
+        }
+    }
+}
+
+/// The refusal for a reservation that failed. It says by which option there would be more.
+pub fn out_of_memory(what: &str, error: &Exhausted) -> Refusal {
+    Refusal::new(Code::Busy, format!("no memory for {what}: {error}"))
+}
+
+impl Work {
+    /// The elements of the string inputs; nothing for the others, and no allocation if there are no strings at all.
+    fn strings(&self) -> Result<Vec<Vec<&[u8]>>, Refusal> {
+        if !self.inputs.iter().any(|input| input.place == Place::Strings) {
+            return Ok(Vec::new());
+        }
+        let message = &(*self.memory).as_ref()[self.message.clone()];
+        let Read::Infer(request) = read_request(Window::whole(message))? else {
+            unreachable!("an inference was admitted from these very bytes");
+        };
+        let strings = self.inputs.iter().enumerate().map(|(position, input)| match request.input(position) {
+            Seen::Is(tensor) if input.place == Place::Strings => tensor.strings().collect(),
+            _ => Vec::new(),
+        });
+        Ok(strings.collect())
+    }
+
+    fn inputs<'a>(&'a self, strings: &'a [Vec<&'a [u8]>]) -> SmallVec<[Input<'a>; 2]> {
+        let inputs = self.inputs.iter().enumerate().map(|(position, input)| Input {
+            index: input.index.into(),
+            dtype: input.dtype,
+            shape: input.shape.dims(),
+            elements: match &input.place {
+                Place::Strings => Elements::Strings(&strings[position]),
+                place => {
+                    Elements::Bytes(self.payload_owner(place).map_or(&[], |(owner, range)| &(**owner).as_ref()[range]))
+                }
+            },
+        });
+        inputs.collect()
+    }
+
+    fn payload_owner(&self, place: &Place) -> Option<(&Arc<Frozen>, Range<usize>)> {
+        match place {
+            Place::Received(range) => Some((&self.memory, range.clone())),
+            Place::Moved(range) => self.moved.as_ref().map(|moved| (moved, range.clone())),
+            Place::Strings => None,
+        }
+    }
+}
+
+/// The outputs of a run: each that is wanted once, however often it was asked for.
+struct Plan<'w> {
+    wanted: SmallVec<[Wanted; 1]>,
+    asked: &'w [u16],
+    /// Bytes of the buffer for all outputs whose shapes are known before the run.
+    bytes: usize,
+}
+
+struct Wanted {
+    index: u16,
+    /// The shape that the signature promises, and where its elements go.
+    prepared: Option<(Shape, Range<usize>)>,
+    produced: Option<Produced>,
+}
+
+impl<'w> Plan<'w> {
+    fn new(served: &Served, inputs: &[Input<'_>], asked: &'w [u16]) -> Plan<'w> {
+        let signature = served.signature();
+        let shapes: SmallVec<[(usize, &[i64]); 2]> = inputs.iter().map(|input| (input.index, input.shape)).collect();
+        let mut plan = Plan { wanted: SmallVec::new(), asked, bytes: 0 };
+        for &index in asked {
+            if plan.wanted.iter().any(|wanted| wanted.index == index) {
+                continue;
+            }
+            let mut prepared = None;
+            // What a variadic model gives back is what it got; it needs no memory.
+            if !signature.variadic
+                && let Some(shape) = signature.predict(&shapes, index.into())
+                && let Some(bytes) = shape.bytes(signature.outputs[usize::from(index)].dtype)
+                && let Some(end) = plan.bytes.checked_add(usize::try_from(bytes).unwrap_or(usize::MAX))
+            {
+                prepared = Some((shape, plan.bytes..end));
+                plan.bytes = end.checked_next_multiple_of(BASE_ALIGN).unwrap_or(end);
+            }
+            plan.wanted.push(Wanted { index, prepared, produced: None });
+        }
+        plan
+    }
+
+    /// The slots of the run, with the memory of the outputs that have any.
+    fn slots<'b>(&self, buffer: Option<&'b mut Buffer>) -> SmallVec<[OutputSlot<'b>; 1]> {
+        let mut rest: &'b mut [u8] = buffer.map(Buffer::as_mut_slice).unwrap_or_default();
+        let mut at = 0;
+        let slots = self.wanted.iter().map(|wanted| {
+            let prepared = wanted.prepared.as_ref().map(|(shape, range)| {
+                let (_, from_start) = std::mem::take(&mut rest).split_at_mut(range.start - at);
+                let (bytes, behind) = from_start.split_at_mut(range.len());
+                (rest, at) = (behind, range.end);
+                Prepared { shape: *shape, bytes }
+            });
+            OutputSlot { index: wanted.index.into(), prepared, produced: None }
+        });
+        slots.collect()
+    }
+
+    /// The outputs in the order in which they were asked for.
+    fn outputs(
+        self,
+        served: &Served,
+        work: &Work,
+        strings: &[Vec<&[u8]>],
+        buffer: Option<&Arc<Frozen>>,
+    ) -> Result<Outputs, Refusal> {
+        let mut outputs = Outputs::with_capacity(self.wanted.len());
+        let indices: SmallVec<[u16; 4]> = self.wanted.iter().map(|wanted| wanted.index).collect();
+        for wanted in self.wanted {
+            let index = wanted.index;
+            outputs.push(wanted.output(served, work, strings, buffer).ok_or_else(|| {
+                let message = format!("the framework gave no output {index}, or not of the size that it says");
+                Refusal::new(Code::Internal, message)
+            })?);
+        }
+        if indices.len() == self.asked.len() {
+            return Ok(outputs);
+        }
+        let again = |index| {
+            let first = indices.iter().position(|other| other == index).expect("every one asked for is wanted");
+            outputs[first].clone()
+        };
+        Ok(self.asked.iter().map(again).collect())
+    }
+}
+
+impl Wanted {
+    /// What was produced; `None` if that cannot be.
+    fn output(
+        self,
+        served: &Served,
+        work: &Work,
+        strings: &[Vec<&[u8]>],
+        buffer: Option<&Arc<Frozen>>,
+    ) -> Option<Output> {
+        match self.produced? {
+            Produced::InPlace => {
+                let dtype = served.signature().outputs.get(usize::from(self.index))?.dtype;
+                let (shape, range) = self.prepared?;
+                let payload = match buffer {
+                    Some(buffer) => Payload::new(buffer.clone(), range),
+                    // Nothing but empty outputs was prepared: there is no buffer, and nothing in it.
+                    None => Payload::new(work.memory.clone(), 0..0),
+                };
+                Some(Output { dtype, shape, content: Content::Payload(payload) })
+            }
+            Produced::Lent { shape, dtype, owner } => {
+                let bytes = (*owner).as_ref().len();
+                let fits = shape.bytes(dtype) == Some(bytes as u64);
+                fits.then(|| Output { dtype, shape, content: Content::Payload(Payload::new(owner, 0..bytes)) })
+            }
+            Produced::SameAsInput(position) => {
+                let input = work.inputs.get(position)?;
+                let content = match work.payload_owner(&input.place) {
+                    Some((owner, range)) => Content::Payload(Payload::new(owner.clone(), range)),
+                    None => owned(served, strings.get(position)?.iter().map(|element| element.to_vec()).collect()),
+                };
+                Some(Output { dtype: input.dtype, shape: input.shape, content })
+            }
+            Produced::Strings { shape, elements } => {
+                let fits = shape.elements() == Some(elements.len() as u64);
+                fits.then(|| Output { dtype: DType::String, shape, content: owned(served, elements) })
+            }
+        }
+    }
+}
+
+/// Strings of a reply, counted.
+fn owned(served: &Served, elements: Vec<Vec<u8>>) -> Content {
+    served.counters.copied_strings.add(elements.iter().map(|element| element.len() as u64).sum());
+    Content::Strings(elements)
+}

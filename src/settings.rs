@@ -1,0 +1,211 @@
+//! What is in effect: flag before environment variable before configuration file before default, and every default with
+//! its reason. Pure: the machine and the environment are arguments.
+
+use crate::address::{Address, MODE_DEFAULT};
+use crate::cli::{BackendName, ModelArg, Options, Source, checked_name};
+use crate::config::ModelTable;
+use crate::units::Span;
+use graphpiped_transport::limits::Limits;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+
+/// What the machine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// Bytes of memory that it may use.
+    pub memory_bytes: u64,
+}
+
+/// Everything that `serve` needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The models; the first one is the default.
+    pub models: Vec<ModelSettings>,
+    /// Where to listen; empty = the default addresses.
+    pub listen: Vec<Address>,
+    /// Number of reactors.
+    pub io_threads: usize,
+    /// The budget of the pool.
+    pub memory_bytes: u64,
+    /// The bounds of all reactors together.
+    pub limits: Limits,
+    /// Where ONNX Runtime is, if somebody said so.
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// How one model is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSettings {
+    /// What clients call it.
+    pub name: String,
+    /// Which backend opens what.
+    pub source: Source,
+    /// Threads inside one run.
+    pub intra_threads: usize,
+    /// Runs at the same time.
+    pub instances: usize,
+    /// Requests that wait.
+    pub queue_max: usize,
+}
+
+/// Requests that wait for each model: more than one connection may have in flight (a client that pipelines as deep as it
+/// may is not refused), and few enough that the queue itself stays at some megabytes.
+pub const QUEUE_MAX_DEFAULT: usize = 4096;
+/// Where GraphPipe's servers have always listened.
+pub const TCP_DEFAULT: (&str, u16) = ("127.0.0.1", 9000);
+/// The name of the default Unix socket.
+pub const SOCKET_NAME: &str = "graphpiped.sock";
+/// The name of a model that is the default wherever it stands.
+const DEFAULT_NAME: &str = "default";
+/// More threads of one kind than any machine has cores: beyond that it is a slip of the finger.
+const THREADS_MAX: usize = 1024;
+
+impl Settings {
+    /// What is in effect on this machine with these options. `gp_model` is the value of `GP_MODEL`, GraphPipe's own
+    /// variable, which is looked at when no other says which models to serve.
+    pub fn resolve(options: Options, gp_model: Option<String>, machine: &Machine) -> Result<Settings, String> {
+        let io_threads = threads("--io-threads", options.io_threads, (machine.cores / 4).max(1))?;
+        let limits = limits(&options)?;
+        let models = models(&options, gp_model, machine.cores.saturating_sub(io_threads).max(1))?;
+        // A quarter: models have weights and frameworks have arenas, which this budget does not see.
+        let memory_bytes = options.memory.map_or(machine.memory_bytes / 4, |size| size.0);
+        if memory_bytes < MEMORY_BYTES_MIN {
+            return Err(format!("--memory {memory_bytes} is too little: {MEMORY_BYTES_MIN} bytes at least"));
+        }
+        Ok(Settings {
+            models,
+            listen: options.listen,
+            io_threads,
+            memory_bytes,
+            limits,
+            onnxruntime: options.onnxruntime,
+        })
+    }
+}
+
+/// Below this not even a small request and its reply fit.
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
+
+/// The addresses that are listened on when none is given.
+pub fn default_addresses(runtime_folder: &Path) -> Vec<Address> {
+    let (host, port) = TCP_DEFAULT;
+    vec![
+        Address::Tcp { host: host.into(), port },
+        Address::Unix { path: runtime_folder.join(SOCKET_NAME), mode: MODE_DEFAULT },
+    ]
+}
+
+fn limits(options: &Options) -> Result<Limits, String> {
+    let default = Limits::default();
+    let message_bytes_max = match options.message_bytes_max {
+        None => default.message_bytes_max,
+        Some(size) => u32::try_from(size.0)
+            .ok()
+            .filter(|bytes| (1..=graphpipe_schema::MESSAGE_BYTES_MAX).contains(bytes))
+            .ok_or_else(|| format!("--message-bytes-max {} is not between 1 and 2147483647 bytes", size.0))?,
+    };
+    Ok(Limits {
+        connections_max: positive("--connections-max", options.connections_max, default.connections_max)?,
+        message_bytes_max,
+        in_flight_max: positive("--in-flight-max", options.in_flight_max, default.in_flight_max)?,
+        backlog_bytes_max: default.backlog_bytes_max,
+        head_timeout: time("--head-timeout", options.head_timeout, default.head_timeout)?,
+        idle_timeout: time("--idle-timeout", options.idle_timeout, default.idle_timeout)?,
+        progress_timeout: time("--progress-timeout", options.progress_timeout, default.progress_timeout)?,
+        drain_timeout: options.drain_timeout.map_or(default.drain_timeout, |span| span.0),
+        spin: options.spin_us.map_or(default.spin, |us| Duration::from_micros(us.into())),
+    })
+}
+
+fn time(flag: &str, said: Option<Span>, default: Duration) -> Result<Duration, String> {
+    match said.map_or(default, |span| span.0) {
+        Duration::ZERO => Err(format!("{flag} 0 would serve nobody; 1us is the least")),
+        time => Ok(time),
+    }
+}
+
+fn positive(flag: &str, said: Option<usize>, default: usize) -> Result<usize, String> {
+    match said.unwrap_or(default) {
+        0 => Err(format!("{flag} 0 would serve nobody; 1 is the least")),
+        // So that sums over models, reactors and connections stay far from overflow.
+        number if number > COUNT_MAX => Err(format!("{flag} {number} is too much: {COUNT_MAX} at most")),
+        number => Ok(number),
+    }
+}
+
+/// Sixteen million of anything is more than one process can have.
+const COUNT_MAX: usize = 1 << 24;
+
+fn threads(flag: &str, said: Option<usize>, default: usize) -> Result<usize, String> {
+    match positive(flag, said, default)? {
+        number if number > THREADS_MAX => Err(format!("{flag} {number} is too much: {THREADS_MAX} at most")),
+        number => Ok(number),
+    }
+}
+
+/// All models, the default one first.
+fn models(options: &Options, gp_model: Option<String>, cores: usize) -> Result<Vec<ModelSettings>, String> {
+    let mut args = options.model.clone();
+    if args.is_empty() && options.tables.is_empty() {
+        args.extend(gp_model.map(|path| path.parse().map_err(|why| format!("GP_MODEL: {why}"))).transpose()?);
+    }
+    let mut models = Vec::new();
+    for ModelArg { name, source } in args {
+        if models.iter().any(|model: &ModelSettings| model.name == name) {
+            return Err(format!("two models are called \"{name}\"; give one of them another name: NAME=PATH"));
+        }
+        let table = options.tables.get(&name).map(Spanned::get_ref);
+        models.push(model(options, name, source, table, cores)?);
+    }
+    let mut tables: Vec<_> =
+        options.tables.iter().filter(|(name, _)| models.iter().all(|m| m.name != **name)).collect();
+    tables.sort_by_key(|(_, table)| table.span().start);
+    for (name, table) in tables {
+        let table = table.get_ref();
+        let source = table_source(name, table)?;
+        models.push(model(options, checked_name(name)?, source, Some(table), cores)?);
+    }
+    if let Some(position) = models.iter().position(|model| model.name == DEFAULT_NAME) {
+        models[..=position].rotate_right(1);
+    }
+    if models.is_empty() {
+        return Err(
+            "no model to serve: give --model NAME=PATH, GP_MODEL, or a [model.NAME] table in --config FILE".into()
+        );
+    }
+    Ok(models)
+}
+
+fn table_source(name: &str, table: &ModelTable) -> Result<Source, String> {
+    match (table.backend.unwrap_or(BackendName::Onnx), &table.path) {
+        (BackendName::Onnx, None) => Err(format!("[model.{name}] has no path")),
+        (BackendName::Echo, Some(path)) => {
+            Err(format!("[model.{name}]: echo takes no path, but has {}", path.display()))
+        }
+        (backend, path) => Ok(Source { backend, path: path.clone().unwrap_or_default() }),
+    }
+}
+
+fn model(
+    options: &Options,
+    name: String,
+    source: Source,
+    table: Option<&ModelTable>,
+    cores: usize,
+) -> Result<ModelSettings, String> {
+    let of_table = |get: fn(&ModelTable) -> Option<usize>| table.and_then(get);
+    let intra_threads = of_table(|table| table.intra_threads).or(options.intra_threads);
+    // One thread per run and many runs beside each other: measured to give the most rows per second of a core.
+    let intra_threads = threads("--intra-threads", intra_threads, 1)?;
+    let instances = of_table(|table| table.instances).or(options.instances);
+    let instances = threads("--instances", instances, (cores / intra_threads).max(1))?;
+    let queue_max = of_table(|table| table.queue_max).or(options.queue_max);
+    let queue_max = positive("--queue-max", queue_max, QUEUE_MAX_DEFAULT)?;
+    Ok(ModelSettings { name, source, intra_threads, instances, queue_max })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Defaults, the default model, and settings that cannot be.
+
+use super::*;
+use crate::config;
+use crate::units::ByteSize;
+
+const MACHINE: Machine = Machine { cores: 16, memory_bytes: 64 << 30 };
+
+fn with_models(texts: &[&str]) -> Options {
+    Options { model: texts.iter().map(|text| text.parse().unwrap()).collect(), ..Options::default() }
+}
+
+fn resolve(options: Options) -> Result<Settings, String> {
+    Settings::resolve(options, None, &MACHINE)
+}
+
+fn names(settings: &Settings) -> Vec<&str> {
+    settings.models.iter().map(|model| model.name.as_str()).collect()
+}
+
+fn file(text: &str) -> Options {
+    config::parse(Path::new("f"), text).unwrap()
+}
+
+#[test]
+fn defaults_follow_from_the_machine() {
+    let settings = resolve(with_models(&["echo:"])).unwrap();
+    assert_eq!(settings.io_threads, 4, "a quarter of 16 cores");
+    assert_eq!(settings.memory_bytes, 16 << 30, "a quarter of 64 GiB");
+    assert_eq!((settings.models[0].intra_threads, settings.models[0].instances), (1, 12), "16 - 4 cores");
+    let small = Settings::resolve(with_models(&["echo:"]), None, &Machine { cores: 1, memory_bytes: 1 << 30 }).unwrap();
+    assert_eq!((small.io_threads, small.models[0].instances), (1, 1));
+}
+
+#[test]
+fn threads_of_a_run_take_from_the_instances() {
+    let settings = resolve(Options { intra_threads: Some(5), ..with_models(&["echo:"]) }).unwrap();
+    assert_eq!(settings.models[0].instances, 2, "12 cores, 5 for each");
+}
+
+#[test]
+fn the_first_model_is_the_default_unless_one_is_called_default() {
+    assert_eq!(names(&resolve(with_models(&["b=1.onnx", "a=2.onnx"])).unwrap()), ["b", "a"]);
+    let named = resolve(with_models(&["b=1.onnx", "a=2.onnx", "default=3.onnx", "c=4.onnx"])).unwrap();
+    assert_eq!(names(&named), ["default", "b", "a", "c"]);
+}
+
+#[test]
+fn models_of_the_file_keep_its_order_and_come_behind_those_of_the_command_line() {
+    let options = with_models(&["x=1.onnx"]).or(file("[model.b]\npath = \"b\"\n[model.a]\npath = \"a\"\n"));
+    assert_eq!(names(&resolve(options).unwrap()), ["x", "b", "a"]);
+}
+
+#[test]
+fn the_command_line_may_replace_the_path_of_a_model_of_the_file() {
+    let text = "instances = 9\nqueue_max = 8\n[model.a]\npath = \"old.onnx\"\ninstances = 3\nintra_threads = 2\n";
+    let settings = resolve(with_models(&["a=new.onnx"]).or(file(text))).unwrap();
+    let model = &settings.models[0];
+    assert_eq!(model.source.path, Path::new("new.onnx"));
+    assert_eq!((model.instances, model.intra_threads, model.queue_max), (3, 2, 8));
+    assert_eq!(settings.models.len(), 1);
+}
+
+#[test]
+fn gp_model_counts_when_nothing_else_names_a_model() {
+    let gp_model = || Some("/m/digits.onnx".to_string());
+    let settings = Settings::resolve(Options::default(), gp_model(), &MACHINE).unwrap();
+    assert_eq!(names(&settings), ["digits"]);
+    let settings = Settings::resolve(with_models(&["echo:"]), gp_model(), &MACHINE).unwrap();
+    assert_eq!(names(&settings), ["echo"]);
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused() {
+    let wrong = |options: Options, why: &str| {
+        let message = resolve(options).expect_err(why);
+        assert!(message.contains(why), "{message}");
+    };
+    let echo = || with_models(&["echo:"]);
+    wrong(Options::default(), "no model to serve");
+    wrong(with_models(&["a=1.onnx", "a=2.onnx"]), "two models are called \"a\"");
+    wrong(Options { io_threads: Some(0), ..echo() }, "--io-threads 0");
+    wrong(Options { io_threads: Some(5000), ..echo() }, "--io-threads 5000 is too much");
+    wrong(Options { queue_max: Some(0), ..echo() }, "--queue-max 0");
+    wrong(
+        Options { connections_max: Some(usize::MAX), ..echo() },
+        "--connections-max 18446744073709551615 is too much",
+    );
+    wrong(Options { memory: Some(ByteSize(4096)), ..echo() }, "--memory 4096 is too little");
+    wrong(Options { message_bytes_max: Some(ByteSize(1 << 31)), ..echo() }, "--message-bytes-max 2147483648");
+    let zero = Some(Span(Duration::ZERO));
+    wrong(Options { head_timeout: zero, ..echo() }, "--head-timeout 0 would serve nobody");
+    wrong(Options { idle_timeout: zero, ..echo() }, "--idle-timeout 0 would serve nobody");
+    wrong(Options { progress_timeout: zero, ..echo() }, "--progress-timeout 0 would serve nobody");
+    assert!(resolve(Options { drain_timeout: zero, spin_us: Some(0), ..echo() }).is_ok(), "at once, and never");
+    wrong(file("[model.a]\n"), "[model.a] has no path");
+    wrong(file("[model.a]\nbackend = \"echo\"\npath = \"x\"\n"), "echo takes no path");
+    wrong(file("[model.\"a b\"]\nbackend = \"echo\"\n"), "\"a b\" cannot be the name of a model");
+}
+
+#[test]
+fn the_default_addresses_are_graphpipes_and_a_socket_in_the_runtime_folder() {
+    let shown: Vec<_> = default_addresses(Path::new("/run/graphpiped")).iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["tcp://127.0.0.1:9000", "unix:/run/graphpiped/graphpiped.sock"]);
+}

@@ -1,0 +1,17 @@
+//! What the tests of the daemon share: starting and stopping it, frames by hand, metrics, random numbers. No assertion
+//! about the daemon lives here, but that it starts.
+
+pub mod daemon;
+pub mod metrics;
+pub mod native;
+pub mod random;
+
+pub use daemon::{Daemon, graphpiped};
+pub use metrics::Metrics;
+pub use native::{Address, Connection, Tensor};
+pub use random::Random;
+
+use std::time::Duration;
+
+/// Reached only when something is broken; long, because machines that run tests are slow.
+pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,0 +1,192 @@
+//! What a connection has to say: encoded replies, waiting to be sent in order.
+//!
+//! Small replies are appended to one growing buffer, so that many of them leave with one send. Large payloads are
+//! queued as they are and sent from where they lie. Buffers come from a [`Spare`] that all connections of a reactor
+//! share: an idle connection holds none.
+
+use crate::ring::{Batch, Segment};
+use graphpiped_memory::Payload;
+use std::collections::VecDeque;
+
+/// A buffer of small replies is not appended to beyond this.
+const BYTES_SEGMENT_MAX: usize = 64 * 1024;
+/// Buffers that have grown beyond this are freed instead of kept.
+const SPARE_BYTES_MAX: usize = 2 * BYTES_SEGMENT_MAX;
+/// Buffers that are kept.
+const SPARE_MAX: usize = 64;
+
+/// Empty buffers to be used again.
+#[derive(Debug, Default)]
+pub struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// An empty buffer.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub fn give(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES_MAX && self.0.len() < SPARE_MAX {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+
+    fn give_segment(&mut self, segment: Segment) {
+        if let Segment::Bytes(buffer) = segment {
+            self.give(buffer);
+        }
+    }
+}
+
+/// Replies that wait to be sent, and whether a send is under way.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    waiting: VecDeque<Segment>,
+    /// The rest of a batch that was sent in part. Boxed: it is rare, and every idle connection has room for it.
+    unfinished: Option<Box<Batch>>,
+    waiting_bytes: usize,
+    /// Bytes in buffers of its own, waiting or given to a send.
+    held_bytes: usize,
+    sending: bool,
+}
+
+impl Outbox {
+    /// Lets `write` append bytes.
+    pub fn write<R>(&mut self, spare: &mut Spare, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let appendable = matches!(self.waiting.back(), Some(Segment::Bytes(bytes)) if bytes.len() < BYTES_SEGMENT_MAX);
+        if !appendable {
+            self.waiting.push_back(Segment::Bytes(spare.take()));
+        }
+        let Some(Segment::Bytes(bytes)) = self.waiting.back_mut() else {
+            unreachable!("a segment of bytes was there or has just been added");
+        };
+        let before = bytes.len();
+        let result = write(bytes);
+        let written = bytes.len() - before;
+        self.waiting_bytes += written;
+        self.held_bytes += written;
+        result
+    }
+
+    /// Queues a payload, to be sent from where it lies.
+    pub fn push(&mut self, payload: Payload) {
+        self.waiting_bytes += payload.len();
+        self.waiting.push_back(Segment::Payload(payload));
+    }
+
+    /// Bytes that no send has been given yet.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Bytes in buffers of its own: replies without their large payloads, which are counted where they lie.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether everything has been sent.
+    pub fn is_empty(&self) -> bool {
+        !self.sending && self.unfinished.is_none() && self.waiting.is_empty()
+    }
+
+    /// The next batch to be sent, if there is one and none is under way.
+    pub fn next_batch(&mut self) -> Option<Batch> {
+        if self.sending || (self.unfinished.is_none() && self.waiting.is_empty()) {
+            return None;
+        }
+        let mut batch = self.unfinished.take().map_or_else(Batch::default, |batch| *batch);
+        while batch.has_room() {
+            let Some(segment) = self.waiting.pop_front() else { break };
+            self.waiting_bytes -= segment.as_slice().len();
+            batch.push(segment);
+        }
+        if batch.is_empty() {
+            return None;
+        }
+        self.sending = true;
+        Some(batch)
+    }
+
+    /// Takes a batch back of which `bytes` were sent.
+    pub fn sent(&mut self, spare: &mut Spare, mut batch: Batch, bytes: usize) {
+        self.sending = false;
+        batch.advance(bytes, |segment| {
+            if let Segment::Bytes(bytes) = &segment {
+                // After `clear` nothing is counted any more.
+                self.held_bytes = self.held_bytes.saturating_sub(bytes.len());
+            }
+            spare.give_segment(segment);
+        });
+        if !batch.is_empty() {
+            self.unfinished = Some(Box::new(batch));
+        }
+    }
+
+    /// Drops everything that no send has been given.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.unfinished = None;
+        self.waiting_bytes = 0;
+        self.held_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn text(outbox: &mut Outbox, spare: &mut Spare, text: &str) {
+        outbox.write(spare, |bytes| bytes.extend_from_slice(text.as_bytes()));
+    }
+
+    fn drain(outbox: &mut Outbox, spare: &mut Spare, step: usize) -> (Vec<u8>, usize) {
+        let (mut all, mut batches) = (Vec::new(), 0);
+        while let Some(batch) = outbox.next_batch() {
+            let bytes = batch.bytes_for_test();
+            let n = step.min(bytes.len());
+            all.extend_from_slice(&bytes[..n]);
+            outbox.sent(spare, batch, n);
+            batches += 1;
+        }
+        (all, batches)
+    }
+
+    #[test]
+    fn small_replies_leave_together() {
+        let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+        text(&mut outbox, &mut spare, "one");
+        text(&mut outbox, &mut spare, "two");
+        assert_eq!((outbox.waiting_bytes(), outbox.held_bytes()), (6, 6));
+        assert_eq!(drain(&mut outbox, &mut spare, usize::MAX), (b"onetwo".to_vec(), 1));
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn the_order_is_kept_whatever_the_sends_manage() {
+        for step in 1..12 {
+            let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+            text(&mut outbox, &mut spare, "head");
+            outbox.push(Payload::new(Arc::new(b"payload".to_vec()), 1..6));
+            text(&mut outbox, &mut spare, "tail");
+            assert_eq!((outbox.waiting_bytes(), outbox.held_bytes()), (13, 8));
+            assert_eq!(drain(&mut outbox, &mut spare, step).0, b"headayloatail");
+            assert_eq!((outbox.waiting_bytes(), outbox.held_bytes()), (0, 0));
+            assert!(outbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_second_batch_leaves_before_the_first_is_back() {
+        let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+        text(&mut outbox, &mut spare, "a");
+        let first = outbox.next_batch().unwrap();
+        text(&mut outbox, &mut spare, "b");
+        assert!(outbox.next_batch().is_none());
+        assert!(!outbox.is_empty());
+        outbox.sent(&mut spare, first, 1);
+        assert!(outbox.next_batch().is_some());
+    }
+}
