@@ -9,6 +9,7 @@
 //! What arrives but cannot be used yet (half a small frame, requests beyond the in-flight bound) waits in `carry`; what
 //! belongs to a message that is being received goes to its [`intake::Intake`].
 
+mod base;
 mod carry;
 mod encode;
 mod http;
@@ -23,21 +24,18 @@ pub use outbox::Spare;
 
 use crate::counters::Counters;
 use crate::http::{Sniff, looks_like_http};
-use crate::limits::{DISCARD_BYTES_MAX, HELD_BYTES_FREE, Limits, RECEIVE_RING_BYTES, SMALL_BYTES_MAX};
+use crate::limits::{HELD_BYTES_FREE, Limits, RECEIVE_RING_BYTES, SMALL_BYTES_MAX};
 use crate::ring::Batch;
 use crate::service::{Reply, Service, Ticket};
+use base::{Base, Phase};
 use carry::Carry;
-use encode::Encoder;
 use graphpiped_memory::Buffer;
-use outbox::Outbox;
 use std::ops::Range;
 use std::time::Instant;
 
 /// What a receive into shared buffers asks for where nothing is known yet: a small frame, or an HTTP head with a small
 /// body. More would only be more to copy if it turns out to be a large payload.
 const FIRST_BYTES: usize = SMALL_BYTES_MAX + 1024;
-/// A connection with this much to be sent is not read from.
-const WAITING_BYTES_MAX: usize = 1 << 20;
 /// More than can arrive after a multishot receive is no longer wanted and before it has ended: what the kernel delivers
 /// in one go (all shared buffers, if nobody else takes any), twice.
 const CARRY_BYTES_MAX: usize = 2 * RECEIVE_RING_BYTES;
@@ -74,48 +72,11 @@ pub enum Want {
     Fill,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// The peer sends nothing more; what is in flight is still answered.
-    Ending,
-    /// Everything has been said once the outbox is empty. Then the sending side is shut down, and so many bytes are
-    /// still read and thrown away: closing on unread data would destroy the reply before the peer has read it.
-    Closing {
-        discard_left: u64,
-        is_shut_down: bool,
-    },
-    /// To be closed as soon as its operations have ended.
-    Dead,
-}
-
 #[derive(Debug)]
 enum Protocol<C> {
     Unknown,
     Native(native::Native<C>),
     Http(Box<http::Http<C>>),
-}
-
-/// What both protocols share.
-#[derive(Debug)]
-struct Base {
-    connection: u32,
-    generation: u32,
-    phase: Phase,
-    /// Whether requests wait in the carry because the connection was full when they came. It may have room again since:
-    /// they are taken with the next reply or send, and nothing is received before that.
-    is_held: bool,
-    /// Whether the peer has ended its side while requests of it are held.
-    is_last_carry: bool,
-    outbox: Outbox,
-    /// Requests that wait for a reply from elsewhere.
-    in_flight: u32,
-    /// The last time that anything came in or was answered.
-    moved: Instant,
-    /// The last time that the peer took something, or since when there is something for it to take.
-    sending: Option<Instant>,
-    /// When what is arriving (a frame, a head) began to.
-    began: Option<Instant>,
 }
 
 /// One connection.
@@ -131,18 +92,7 @@ pub struct Connection<S: Service> {
 impl<S: Service> Connection<S> {
     /// A connection that has just been accepted; its tickets carry `connection` and `generation`.
     pub fn new(connection: u32, generation: u32, now: Instant) -> Connection<S> {
-        let base = Base {
-            connection,
-            generation,
-            phase: Phase::Open,
-            is_held: false,
-            is_last_carry: false,
-            outbox: Outbox::default(),
-            in_flight: 0,
-            moved: now,
-            sending: None,
-            began: None,
-        };
+        let base = Base::new(connection, generation, now);
         Connection { base, carry: Carry::default(), protocol: Protocol::Unknown, charged: 0 }
     }
 
@@ -495,36 +445,5 @@ impl<S: Service> Connection<S> {
             }
         }
         self.account(cx);
-    }
-}
-
-impl Base {
-    fn ticket(&self, id: u64) -> Ticket {
-        Ticket { connection: self.connection, generation: self.generation, id }
-    }
-
-    fn encoder<'a, S>(&'a mut self, cx: &'a mut Cx<'_, S>) -> Encoder<'a> {
-        Encoder { outbox: &mut self.outbox, spare: cx.spare, counters: cx.counters }
-    }
-
-    /// Whether nothing more is to be taken from the peer for now.
-    fn is_full(&self, limits: &Limits) -> bool {
-        self.in_flight as usize >= limits.in_flight_max || self.outbox.waiting_bytes() >= WAITING_BYTES_MAX
-    }
-
-    /// The same, of a request that is there and then has to wait.
-    fn holds(&mut self, limits: &Limits) -> bool {
-        self.is_held = self.is_full(limits);
-        self.is_held
-    }
-
-    /// Nothing more is taken from the peer; the connection closes once it has read what there is to say.
-    fn close_politely(&mut self, now: Instant) {
-        self.close_discarding(DISCARD_BYTES_MAX, now);
-    }
-
-    fn close_discarding(&mut self, discard_left: u64, now: Instant) {
-        self.phase = Phase::Closing { discard_left, is_shut_down: false };
-        self.moved = now;
     }
 }
