@@ -301,6 +301,8 @@ fn an_end_that_comes_while_requests_are_held_loses_none_of_them() {
 #[test]
 fn bytes_that_come_in_are_no_excuse_for_not_reading() {
     let mut straight = Straight::new();
+    // So that what comes in has the later deadline of the two.
+    straight.limits.head_timeout = Duration::from_secs(1000);
     let frame = stream_ready(&[floats(&mut Random::new(11), 3_000)], false).frame(1);
     straight.with(|connection, cx| connection.received(&frame, cx));
     let end = straight.now + straight.limits.progress_timeout;

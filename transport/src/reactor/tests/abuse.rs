@@ -189,6 +189,27 @@ fn a_reply_to_a_client_that_is_gone_is_dropped() {
 }
 
 #[test]
+fn a_sender_that_is_slow_but_does_not_stand_still_is_waited_for() {
+    let limits = Limits { progress_timeout: Duration::from_millis(400), ..Limits::default() };
+    let server = Server::start(limits, Replies::Inline);
+    let samples = floats(&mut Random::new(12), 200_000);
+    let frame = stream_ready(&samples, false).frame(1);
+    for mut client in server.both() {
+        let mut sent = 0;
+        for end in [10_000, 11_000, 12_000, 13_000] {
+            // A receive of the whole payload is under way: that these bytes have come is seen only when it is late.
+            let before = server.counters.received_bytes.get();
+            client.send(&frame[sent..end]).unwrap();
+            sent = end;
+            until("bytes are seen", || server.counters.received_bytes.get() > before);
+        }
+        client.send(&frame[sent..]).unwrap();
+        assert_eq!(client.read_reply(), (1, Ok(samples.clone())));
+    }
+    assert_eq!(server.counters.connections_timed_out.get(), 0);
+}
+
+#[test]
 fn each_kind_of_slowness_has_its_timeout() {
     let short = Duration::from_millis(60);
     let long = Duration::from_secs(1000);
