@@ -54,7 +54,7 @@ fn requests(page: &mut Text, daemon: &Daemon) {
     page.one("graphpiped_replies_ok_total", "counter", "Replies without an error.", sum(|c| &c.replies_ok));
     let errors = Code::ALL.map(|code| {
         let count = daemon.counters.iter().map(|c| c.replies_error[code as usize].get()).sum();
-        (code_name(code), count)
+        (code.name(), count)
     });
     page.metric("graphpiped_replies_error_total", "counter", "Replies with an error.", labelled("code", errors));
 }
@@ -112,21 +112,6 @@ fn sum(daemon: &Daemon, get: fn(&Counters) -> &Counter) -> u64 {
 
 fn labelled<const N: usize>(label: &str, values: [(&str, u64); N]) -> [(String, u64); N] {
     values.map(|(name, value)| (format!("{label}=\"{name}\""), value))
-}
-
-const fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Malformed => "malformed",
-        Code::UnknownModel => "unknown_model",
-        Code::UnknownTensor => "unknown_tensor",
-        Code::WrongTensor => "wrong_tensor",
-        Code::Busy => "busy",
-        Code::DeadlineExceeded => "deadline_exceeded",
-        Code::ModelFailed => "model_failed",
-        Code::TooLarge => "too_large",
-        Code::ShuttingDown => "shutting_down",
-        Code::Internal => "internal",
-    }
 }
 
 /// Prometheus' text format, version 0.0.4.

@@ -1,4 +1,4 @@
-//! Error codes on the wire, and the HTTP status that goes with each: the one table of both.
+//! Error codes on the wire, and the name and the HTTP status that go with each: the one table of all three.
 
 /// `Error.code` of a reply. The numbers are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +44,22 @@ impl Code {
     /// The code with this number.
     pub fn from_wire(number: i64) -> Option<Code> {
         Code::ALL.into_iter().find(|code| *code as i64 == number)
+    }
+
+    /// The name in metrics and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Code::Malformed => "malformed",
+            Code::UnknownModel => "unknown_model",
+            Code::UnknownTensor => "unknown_tensor",
+            Code::WrongTensor => "wrong_tensor",
+            Code::Busy => "busy",
+            Code::DeadlineExceeded => "deadline_exceeded",
+            Code::ModelFailed => "model_failed",
+            Code::TooLarge => "too_large",
+            Code::ShuttingDown => "shutting_down",
+            Code::Internal => "internal",
+        }
     }
 
     /// The HTTP status that a reply with this code carries.
