@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 9] = [
+const MAY_KNOW: [(&str, &[&str]); 10] = [
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
     // Memory: neither who fills it nor who reads it.
@@ -20,8 +20,22 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("graphpiped-backend-onnx", &["graphpipe-schema", "graphpiped-backend-api"]),
     // The wire: nothing of the server.
     ("graphpipe-client", &["graphpipe-schema"]),
+    // The protocols: nothing of the server that it measures, lest it share its mistakes.
+    ("graphpipe-loadgen", &["graphpipe-schema", "graphpipe-client"]),
     ("graphpiped", EVERYONE),
-    ("graphpiped-benches", EVERYONE),
+    ("graphpiped-benches", MEASURED),
+];
+
+/// Everyone, and the daemon's library: pieces of it are measured one by one.
+const MEASURED: &[&str] = &[
+    "graphpiped",
+    "graphpipe-schema",
+    "graphpiped-memory",
+    "graphpiped-transport",
+    "graphpiped-backend-api",
+    "graphpiped-backend-echo",
+    "graphpiped-backend-onnx",
+    "graphpipe-client",
 ];
 
 const EVERYONE: &[&str] = &[
@@ -37,10 +51,10 @@ const EVERYONE: &[&str] = &[
 /// Crates of others that would bring knowledge where it does not belong: who may depend on them, tests and benches aside.
 const HOMES: [(&str, &[&str]); 9] = [
     ("io-uring", &["graphpiped-transport"]),
-    ("httparse", &["graphpiped-transport"]),
+    ("httparse", &["graphpiped-transport", "graphpipe-loadgen"]),
     ("tokio", &["graphpiped"]),
     ("tokio-uring", &["graphpiped"]),
-    ("clap", &["graphpiped"]),
+    ("clap", &["graphpiped", "graphpipe-loadgen"]),
     ("toml", &["graphpiped"]),
     ("mimalloc", &["graphpiped"]),
     ("ort", &["graphpiped-backend-onnx"]),

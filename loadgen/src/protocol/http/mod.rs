@@ -1,0 +1,195 @@
+//! HTTP/1.1 as a client needs it: requests, and the responses in a stream of bytes, which come in order. What a body
+//! means is not known here, but for one thing: an error in a GraphPipe message of status 200.
+//!
+//! ```text
+//!          1xx
+//!        ┌─────┐
+//!        └─> Head ──Content-Length──> Length ──all there──┐
+//!              │ ───chunked─────────> Chunks ──last one───┼──> a reply, and Head again
+//!              └────neither─────────> UntilClose ──end()──┘
+//! ```
+
+mod chunks;
+mod head;
+mod request;
+
+pub(super) use request::{get, post, segment};
+
+use super::body::Body;
+use super::{BODY_BYTES_MAX, Outcome, REFUSAL_BYTES_MAX, Reply, Violation, graphpipe};
+use chunks::Chunks;
+use head::{Framing, HEAD_BYTES_MAX, Head};
+
+/// So much of a GraphPipe message is kept to look for an error in it, even if bodies are not kept. Old servers report
+/// errors with status 200; their texts are short, and so few bytes are copied in less time than a system call takes.
+const ERROR_BYTES_MAX: usize = 4 << 10;
+
+/// Finds responses in a stream.
+#[derive(Debug)]
+pub(super) struct Responses {
+    keep_bodies: bool,
+    graphpipe: bool,
+    /// What has come of a head that came in pieces; otherwise heads are read where they were received.
+    head_part: Vec<u8>,
+    state: State,
+    /// Of the response that is being received.
+    status: u16,
+    closes: bool,
+    json_bytes: Option<usize>,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Before or in a head.
+    Head,
+    /// In a body of which so many bytes are still to come.
+    Length(u64),
+    /// In a body in chunks.
+    Chunks(Chunks),
+    /// In a body that ends when the server closes.
+    UntilClose,
+}
+
+impl Responses {
+    /// Before the first byte; `graphpipe`: bodies are messages in which there may be errors.
+    pub fn new(keep_bodies: bool, graphpipe: bool) -> Responses {
+        Responses {
+            keep_bodies,
+            graphpipe,
+            head_part: Vec::new(),
+            state: State::Head,
+            status: 0,
+            closes: false,
+            json_bytes: None,
+            body: Body::default(),
+        }
+    }
+
+    pub fn next(&mut self, received: &mut &[u8]) -> Result<Option<Reply<'_>>, Violation> {
+        let done = self.advance(received)?;
+        Ok(if done { Some(self.reply()) } else { None })
+    }
+
+    /// The server has closed.
+    pub fn end(&mut self) -> Result<Option<Reply<'_>>, Violation> {
+        match self.state {
+            State::UntilClose => Ok(Some(self.reply())),
+            State::Head if self.head_part.is_empty() => Ok(None),
+            State::Head => {
+                let bytes = self.head_part.len();
+                Err(Violation(format!("the server closed in the middle of an HTTP head, after {bytes} bytes")))
+            }
+            State::Length(left) => {
+                let bytes = self.body.bytes();
+                let all = bytes + left;
+                Err(Violation(format!("the server closed in the middle of a body, after {bytes} of {all} bytes")))
+            }
+            State::Chunks(_) => {
+                let bytes = self.body.bytes();
+                Err(Violation(format!("the server closed in the middle of a body in chunks, after {bytes} bytes")))
+            }
+        }
+    }
+
+    /// Takes bytes up to the end of the response; says whether it was reached.
+    fn advance(&mut self, received: &mut &[u8]) -> Result<bool, Violation> {
+        loop {
+            match &mut self.state {
+                State::Head => match self.take_head(received)? {
+                    Some(head) => self.begin(head)?,
+                    None => return Ok(false),
+                },
+                State::Length(left) => {
+                    self.body.take(received, left);
+                    return Ok(*left == 0);
+                }
+                State::Chunks(chunks) => return chunks.take(received, &mut self.body),
+                State::UntilClose => {
+                    let mut left = BODY_BYTES_MAX - self.body.bytes();
+                    self.body.take(received, &mut left);
+                    return if received.is_empty() { Ok(false) } else { Err(too_long()) };
+                }
+            }
+        }
+    }
+
+    /// Takes a head, if all of it is there; otherwise what there is of it.
+    fn take_head(&mut self, received: &mut &[u8]) -> Result<Option<Head>, Violation> {
+        let had = self.head_part.len();
+        let more = &received[..received.len().min(HEAD_BYTES_MAX - had)];
+        if more.is_empty() {
+            return Ok(None);
+        }
+        let seen = if had == 0 {
+            more
+        } else {
+            self.head_part.extend_from_slice(more);
+            &self.head_part
+        };
+        if let Some((head, bytes)) = Head::read(seen)? {
+            // A head of no more than `had` bytes would have been found before.
+            *received = &received[bytes.saturating_sub(had)..];
+            self.head_part.clear();
+            return Ok(Some(head));
+        }
+        if seen.len() == HEAD_BYTES_MAX {
+            return Err(Violation(format!("an HTTP head of more than {HEAD_BYTES_MAX} bytes")));
+        }
+        if had == 0 {
+            self.head_part.extend_from_slice(more);
+        }
+        *received = &received[more.len()..];
+        Ok(None)
+    }
+
+    /// Begins the body that a head announces. An interim response has none, and is followed by another head.
+    fn begin(&mut self, head: Head) -> Result<(), Violation> {
+        match head.status {
+            101 => return Err(Violation("the server switches protocols (HTTP status 101), unasked".to_owned())),
+            100..=199 => return Ok(()),
+            _ => {}
+        }
+        self.state = match head.framing {
+            Framing::Length(bytes) if bytes > BODY_BYTES_MAX => return Err(too_long()),
+            Framing::Length(bytes) => State::Length(bytes),
+            Framing::Chunks => State::Chunks(Chunks::default()),
+            Framing::UntilClose => State::UntilClose,
+        };
+        self.status = head.status;
+        self.closes = head.closes;
+        self.json_bytes = head.json_bytes;
+        self.body.begin(match head.status {
+            200 if self.keep_bodies => usize::MAX,
+            200 if self.graphpipe => ERROR_BYTES_MAX,
+            200 => 0,
+            _ => REFUSAL_BYTES_MAX,
+        });
+        Ok(())
+    }
+
+    /// The response that is complete.
+    fn reply(&mut self) -> Reply<'_> {
+        self.state = State::Head;
+        let outcome = match self.status {
+            200 if self.graphpipe && self.body.is_whole() => match graphpipe::error(self.body.kept()) {
+                Some((code, _)) => Outcome::Code(code),
+                None => Outcome::Outputs,
+            },
+            200 => Outcome::Outputs,
+            status => Outcome::Status(status),
+        };
+        let is_shown = self.keep_bodies || outcome != Outcome::Outputs;
+        Reply {
+            id: None,
+            outcome,
+            closes: self.closes,
+            json_bytes: self.json_bytes,
+            body: if is_shown { self.body.kept() } else { &[] },
+        }
+    }
+}
+
+fn too_long() -> Violation {
+    Violation(format!("a body of more than {BODY_BYTES_MAX} bytes"))
+}

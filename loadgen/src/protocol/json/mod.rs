@@ -1,0 +1,18 @@
+//! Tensors' elements as JSON, which has no types: numbers, `true` and `false`, strings, and lists of them.
+
+mod read;
+mod write;
+
+pub(super) use read::elements;
+pub(super) use write::{Text, flat, nested, value};
+
+/// An error of the JSON in `body`, in words.
+pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
+    let has = |word: &[u8]| body.windows(word.len()).any(|window| window == word);
+    let hint = if error.is_syntax() && (has(b"NaN") || has(b"Infinity")) {
+        "; some servers write NaN and Infinity, which JSON does not have"
+    } else {
+        ""
+    };
+    format!("the reply is not the JSON that it should be: {error}{hint}")
+}
