@@ -9,6 +9,7 @@ use graphpipe_schema::frame::HEADER_BYTES;
 use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct Crowd {
     depth: usize,
     /// Twice as many requests as are under way, with ids that come round, so that any number of them is one piece.
     requests: Vec<u8>,
+    /// Nanoseconds of each round trip, if they are wanted.
+    round_trips: Option<Vec<u64>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,8 @@ struct Client {
     /// Replies: never more than what is under way, so they always fit.
     received: Vec<u8>,
     filled: usize,
+    /// When the requests under way were sent, if anybody wants to know.
+    sent: VecDeque<Instant>,
 }
 
 /// Bytes of an id in a header, and where they stand.
@@ -60,6 +65,15 @@ const ID: std::ops::Range<usize> = 16..24;
 impl Crowd {
     /// Connects all, and sends the first requests.
     pub fn connect(address: &Address, exchange: &Exchange, load: Load) -> Result<Crowd> {
+        Crowd::open(address, exchange, load, None)
+    }
+
+    /// Connects all to a server that replies in order, and notes how long each round trip takes.
+    pub fn timed(address: &Address, exchange: &Exchange, load: Load) -> Result<Crowd> {
+        Crowd::open(address, exchange, load, Some(Vec::with_capacity(1 << 20)))
+    }
+
+    fn open(address: &Address, exchange: &Exchange, load: Load, round_trips: Option<Vec<u64>>) -> Result<Crowd> {
         ensure!(exchange.reply_bytes() > HEADER_BYTES, "a reply has a header and more");
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll")?;
         let mut requests = exchange.request().repeat(2 * load.depth);
@@ -72,9 +86,10 @@ impl Crowd {
             let socket = socket::connect(address)?;
             epoll::add(&poll, &socket, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
             let received = vec![0; exchange.reply_bytes() * load.depth];
-            clients.push(Client { socket, next: 0, received, filled: 0 });
+            clients.push(Client { socket, next: 0, received, filled: 0, sent: VecDeque::with_capacity(load.depth) });
         }
-        let mut crowd = Crowd { clients, poll, exchange: exchange.clone(), depth: load.depth, requests };
+        let exchange = exchange.clone();
+        let mut crowd = Crowd { clients, poll, exchange, depth: load.depth, requests, round_trips };
         for index in 0..load.connections {
             crowd.send(index, load.depth)?;
         }
@@ -99,6 +114,13 @@ impl Crowd {
         Ok(replies)
     }
 
+    /// The round trips that have ended since the last call, in nanoseconds.
+    pub fn take_round_trips(&mut self) -> Vec<u64> {
+        self.round_trips
+            .as_mut()
+            .map_or(Vec::new(), |round_trips| std::mem::replace(round_trips, Vec::with_capacity(1 << 20)))
+    }
+
     /// Takes in what has come; returns how many replies are whole.
     fn receive(&mut self, index: usize) -> Result<usize> {
         let client = &mut self.clients[index];
@@ -113,6 +135,10 @@ impl Crowd {
         for reply in client.received[..whole * bytes].chunks_exact(bytes) {
             self.exchange.check(reply)?;
         }
+        if let Some(round_trips) = self.round_trips.as_mut().filter(|_| whole > 0) {
+            let now = Instant::now();
+            round_trips.extend(client.sent.drain(..whole).map(|sent| now.duration_since(sent).as_nanos() as u64));
+        }
         client.received.copy_within(whole * bytes..client.filled, 0);
         client.filled -= whole * bytes;
         Ok(whole)
@@ -121,6 +147,9 @@ impl Crowd {
     fn send(&mut self, index: usize, count: usize) -> Result<()> {
         let client = &mut self.clients[index];
         let bytes = self.exchange.request().len();
+        if self.round_trips.is_some() && count > 0 {
+            client.sent.extend(std::iter::repeat_n(Instant::now(), count));
+        }
         socket::transmit(
             &client.socket,
             &self.requests[client.next * bytes..(client.next + count) * bytes],

@@ -41,6 +41,12 @@ impl Exchange {
         Ok(Exchange { request: Rc::new(request), reply_bytes: HEADER_BYTES + message.len(), prefix: Some(prefix) })
     }
 
+    /// Any bytes of these sizes, for a floor: more than a header has, because an id is written into each request.
+    pub fn of_sizes(request_bytes: usize, reply_bytes: usize) -> Result<Exchange> {
+        ensure!(request_bytes > HEADER_BYTES && reply_bytes > HEADER_BYTES, "{request_bytes} and {reply_bytes} bytes");
+        Ok(Exchange { request: Rc::new(socket::warm_memory(request_bytes)?), reply_bytes, prefix: None })
+    }
+
     /// The same sizes, with a server that knows nothing but sizes.
     pub fn with_floor(&self) -> Exchange {
         Exchange { prefix: None, ..self.clone() }
@@ -49,6 +55,11 @@ impl Exchange {
     /// The request, frame and all.
     pub fn request(&self) -> &[u8] {
         &self.request
+    }
+
+    /// The message in the request's frame: the body of a POST that asks the same.
+    pub fn message(&self) -> &[u8] {
+        &self.request[HEADER_BYTES..]
     }
 
     /// Bytes of a reply, frame and all.

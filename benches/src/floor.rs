@@ -53,10 +53,28 @@ pub struct Floor {
 impl Floor {
     /// Starts one with the sizes of an exchange, on the core of the server.
     pub fn start(bench: &Bench, shape: Shape, family: Family, exchange: &Exchange) -> Result<Floor> {
+        Floor::start_within(None, bench, shape, family, exchange)
+    }
+
+    /// The same, within a command that watches it, if there is one.
+    pub fn start_within(
+        watcher: Option<Command>,
+        bench: &Bench,
+        shape: Shape,
+        family: Family,
+        exchange: &Exchange,
+    ) -> Result<Floor> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let path = folder.path().join("floor.sock");
         let (_, name) = Shape::ALL.iter().find(|(known, _)| *known == shape).context("all shapes have a name")?;
-        let mut command = Command::new(std::env::current_exe().context("where this program lies")?);
+        let program = std::env::current_exe().context("where this program lies")?;
+        let mut command = match watcher {
+            None => Command::new(program),
+            Some(mut watcher) => {
+                watcher.arg(program);
+                watcher
+            }
+        };
         command
             .args([COMMAND, name, &family.to_string()])
             .arg(&path)
@@ -164,7 +182,11 @@ impl Plan {
         let mut events = Vec::with_capacity(256);
         loop {
             events.clear();
-            epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+            match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None) {
+                // Whoever counts its instructions interrupts it for that.
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("epoll"),
+            }
             for event in &events {
                 let key = event.data.u64();
                 if key == LISTENER {

@@ -2,7 +2,8 @@
 //! in the same run on the same cores. `benches/README.md` says what each number means.
 //!
 //! The daemon is a process of its own, started from the binary that users run. Nothing of its code is linked here but the
-//! messages, so that no number depends on how this program was built.
+//! messages, and the backend whose bare loop is a floor, so that no number of the daemon depends on how this program was
+//! built. What is measured from inside is in `benches/benches/`.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -11,6 +12,8 @@ mod crowd;
 mod daemon;
 mod exchange;
 mod floor;
+mod framework;
+mod generator;
 mod machine;
 mod metrics;
 mod options;
@@ -19,6 +22,9 @@ mod socket;
 mod spread;
 mod table;
 mod usage;
+mod valgrind;
+mod watch;
+mod wrk;
 
 use anyhow::{Context, Result};
 use clap::Parser;

@@ -11,12 +11,15 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "graphpiped-benches", max_term_width = 100)]
 pub struct Options {
-    /// What to measure; everything by default.
+    /// What to measure. Default: everything that needs nothing but this project's binaries and valgrind.
     #[arg(value_enum, value_name = "PROGRAM")]
     programs: Vec<Program>,
     /// The daemon's binary. Default: graphpiped beside this program.
     #[arg(long, value_name = "PATH")]
     daemon: Option<PathBuf>,
+    /// The load generator's binary. Default: graphpipe-loadgen beside this program.
+    #[arg(long, value_name = "PATH")]
+    loadgen: Option<PathBuf>,
     /// A daemon that was built to use the system's allocator; `allocator` compares it with the other one.
     #[arg(long, value_name = "PATH")]
     pub system_allocator: Option<PathBuf>,
@@ -42,6 +45,8 @@ pub struct Options {
 pub struct Bench {
     /// The daemon's binary.
     pub daemon: PathBuf,
+    /// Where the load generator's binary should be.
+    pub loadgen: PathBuf,
     /// How often everything is measured.
     pub rounds: usize,
     /// How long each measurement takes.
@@ -60,9 +65,14 @@ impl Options {
         if !self.programs.is_empty() {
             return self.programs.clone();
         }
-        // Without a second binary there is nothing to compare.
-        let all = Program::ALL.into_iter();
-        all.filter(|program| *program != Program::Allocator || self.system_allocator.is_some()).collect()
+        let is_possible = |program: &Program| match program {
+            // Without a second binary there is nothing to compare.
+            Program::Allocator => self.system_allocator.is_some(),
+            // Others' programs are asked for by name.
+            Program::Instrument => false,
+            _ => true,
+        };
+        Program::ALL.into_iter().filter(is_possible).collect()
     }
 
     /// Checks all that can be checked before the first measurement, and moves this thread to its core.
@@ -79,7 +89,8 @@ impl Options {
         ensure!(server_core != client_core, "--server-core and --client-core are the same");
         cores::pin(client_core)?;
         Ok(Bench {
-            daemon: checked_binary(&self.daemon_path()?)?,
+            daemon: checked_binary(&or_beside(self.daemon.as_deref(), "graphpiped")?, "--daemon")?,
+            loadgen: or_beside(self.loadgen.as_deref(), "graphpipe-loadgen")?,
             rounds: self.rounds,
             duration: Duration::from_secs_f64(self.seconds),
             cores: allowed,
@@ -87,20 +98,21 @@ impl Options {
             client_core,
         })
     }
+}
 
-    fn daemon_path(&self) -> Result<PathBuf> {
-        match &self.daemon {
-            Some(path) => Ok(path.clone()),
-            None => Ok(std::env::current_exe().context("where this program lies")?.with_file_name("graphpiped")),
-        }
+/// The path that was named, or the one of a program beside this one.
+fn or_beside(named: Option<&Path>, name: &str) -> Result<PathBuf> {
+    match named {
+        Some(path) => Ok(path.to_owned()),
+        None => Ok(std::env::current_exe().context("where this program lies")?.with_file_name(name)),
     }
 }
 
-/// A binary that can be run, and was not built for debugging.
-pub fn checked_binary(path: &Path) -> Result<PathBuf> {
-    const HINT: &str = "build it with `cargo build --release`, or name another one with --daemon PATH";
-    let found = path.canonicalize().with_context(|| format!("{} is not there; {HINT}", path.display()))?;
+/// A binary that can be run, and was not built for debugging. `flag` names another one.
+pub fn checked_binary(path: &Path, flag: &str) -> Result<PathBuf> {
+    let hint = format!("build it with `cargo build --release`, or name another one with {flag} PATH");
+    let found = path.canonicalize().with_context(|| format!("{} is not there; {hint}", path.display()))?;
     let is_debug = found.components().any(|part| part.as_os_str() == "debug");
-    ensure!(!is_debug, "{} is a debug build; {HINT}", found.display());
+    ensure!(!is_debug, "{} is a debug build; {hint}", found.display());
     Ok(found)
 }

@@ -1,7 +1,7 @@
 //! Sockets, frames, HTTP/1.1 and io_uring. What a model is stays unknown here: see [`service`] for the seam.
 #![deny(unsafe_code)]
 
-mod connection;
+pub mod connection;
 pub mod counters;
 #[cfg(test)]
 mod fake;

@@ -55,7 +55,8 @@ impl Mailbox {
         self.replies.is_empty()
     }
 
-    pub(crate) fn take(&self) -> Option<(Ticket, Reply)> {
+    /// Takes the reply that has waited longest: for the reactor, which asks until there is none.
+    pub fn take(&self) -> Option<(Ticket, Reply)> {
         self.replies.pop()
     }
 }

@@ -27,7 +27,7 @@ const NAMES: [&str; 2] = ["mimalloc", "system"];
 /// Measures and prints.
 pub fn run(bench: &Bench, system: Option<&Path>) -> Result<()> {
     let system = system.context("--system-allocator PATH is missing: a daemon built with the system's allocator")?;
-    let builds = [bench.daemon.clone(), checked_binary(system)?];
+    let builds = [bench.daemon.clone(), checked_binary(system, "--system-allocator")?];
     let daemons =
         [Daemon::start_binary(&builds[0], bench, &NO_SPIN)?, Daemon::start_binary(&builds[1], bench, &NO_SPIN)?];
     let exchange = Exchange::learn(&daemons[0].address(Family::Unix), SMALL_BYTES)?;

@@ -3,7 +3,10 @@
 mod allocator;
 mod copies;
 mod cpu;
+mod end_to_end;
 mod idle;
+mod instructions;
+mod instrument;
 mod large;
 mod latency;
 
@@ -24,14 +27,30 @@ pub enum Program {
     Idle,
     /// The daemon's time outside of the kernel for each large request, beside a memcpy.
     Copies,
+    /// Daemon and load generator together, by transport and model, beside bare sockets and a bare framework.
+    #[value(name = "end_to_end")]
+    EndToEnd,
+    /// The daemon's instructions for each request, counted by callgrind.
+    Instructions,
+    /// Whether the load generator can be trusted, beside wrk and a bare client. Not by default: it needs wrk.
+    Instrument,
     /// Two allocators, with --system-allocator PATH.
     Allocator,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Program; 6] =
-        [Program::Latency, Program::Large, Program::Cpu, Program::Idle, Program::Copies, Program::Allocator];
+    pub const ALL: [Program; 9] = [
+        Program::Latency,
+        Program::Large,
+        Program::Cpu,
+        Program::Idle,
+        Program::Copies,
+        Program::EndToEnd,
+        Program::Instructions,
+        Program::Instrument,
+        Program::Allocator,
+    ];
 
     /// What stands above its tables.
     pub fn title(self) -> &'static str {
@@ -41,6 +60,9 @@ impl Program {
             Program::Cpu => "cpu",
             Program::Idle => "idle",
             Program::Copies => "copies",
+            Program::EndToEnd => "end_to_end",
+            Program::Instructions => "instructions",
+            Program::Instrument => "instrument",
             Program::Allocator => "allocator",
         }
     }
@@ -53,6 +75,9 @@ impl Program {
             Program::Cpu => cpu::run(bench),
             Program::Idle => idle::run(bench, options.connections),
             Program::Copies => copies::run(bench),
+            Program::EndToEnd => end_to_end::run(bench),
+            Program::Instructions => instructions::run(bench),
+            Program::Instrument => instrument::run(bench),
             Program::Allocator => allocator::run(bench, options.system_allocator.as_deref()),
         }
     }

@@ -75,6 +75,11 @@ impl Batch {
         debug_assert!(!self.segments.is_empty() || self.sent == 0, "more bytes sent than there were");
     }
 
+    /// Bytes that are not sent yet.
+    pub fn bytes(&self) -> usize {
+        self.segments.iter().map(|segment| segment.as_slice().len()).sum::<usize>() - self.sent
+    }
+
     fn parts(&self) -> SmallVec<[&[u8]; BATCH_SEGMENTS_MAX]> {
         let mut left = CHUNK_BYTES;
         let mut skip = self.sent;

@@ -1,0 +1,175 @@
+//! `graphpipe-loadgen` as a process, on this program's core, and what its report says. It is the binary that users run.
+
+use crate::crowd::Load;
+use crate::options::{Bench, checked_binary};
+use crate::socket::CONGESTION;
+use crate::watch;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// Its exit code after errors, and after numbers that are its own and not the server's.
+const NOT_CLEAN: i32 = 2;
+
+/// What to ask whom.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The TARGET.
+    pub target: String,
+    /// `--protocol`.
+    pub protocol: &'static str,
+    /// What else describes the request: model, shapes, files.
+    pub request: Vec<String>,
+    /// The process of the server, if its processor time is of interest.
+    pub server: Option<u32>,
+}
+
+/// What one run has found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
+    /// Replies per second.
+    pub rate: f64,
+    /// The median of the latency in microseconds.
+    pub p50_us: f64,
+    /// Its 99th percentile.
+    pub p99_us: f64,
+    /// The server's processor time for each request, in microseconds; 0 if it was not asked for.
+    pub server_us: f64,
+    /// The client's, by the kernel's count.
+    pub client_us: f64,
+    /// Bytes of a request on the wire.
+    pub request_bytes: usize,
+    /// Bytes of a reply.
+    pub reply_bytes: usize,
+    /// Whether the client says that it was busier than the server, so that rate and latency are its own.
+    pub is_client_bound: bool,
+}
+
+/// The load generator.
+#[derive(Debug)]
+pub struct Generator {
+    binary: PathBuf,
+}
+
+impl Generator {
+    /// The binary of this run.
+    pub fn find(bench: &Bench) -> Result<Generator> {
+        Ok(Generator { binary: checked_binary(&bench.loadgen, "--loadgen")? })
+    }
+
+    /// Asks for so long, after a while for warming up. An error among the replies is an error here.
+    pub fn run(&self, question: &Question, load: Load, window: Duration, more: &[&str]) -> Result<Found> {
+        let folder = tempfile::tempdir().context("a temporary folder")?;
+        let report = folder.path().join("report.json");
+        let warm_up = window.mul_f64(0.2);
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(&question.target)
+            .args(["--protocol", question.protocol])
+            .args(&question.request)
+            .args(["--clients", &load.connections.to_string(), "--pipeline", &load.depth.to_string()])
+            .args(["--threads", "1", "--rounds", "1"])
+            .args(["--warmup", &seconds(warm_up), "--duration", &seconds(window)])
+            .arg("--json")
+            .arg(&report)
+            .args(more);
+        if !question.target.starts_with("unix:") {
+            command.args(["--congestion", CONGESTION]);
+        }
+        if let Some(pid) = question.server {
+            command.args(["--server-pid", &pid.to_string()]);
+        }
+        let (output, busy) = watch::run(&mut command, warm_up, window)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        // It ran, but something is not as it should be: the report says what.
+        let is_report_there = output.status.success() || output.status.code() == Some(NOT_CLEAN);
+        ensure!(is_report_there, "{command:?} ended with {}:\n{said}", output.status);
+        let report = std::fs::read(&report).context("the report of graphpipe-loadgen")?;
+        let mut found = read(&serde_json::from_slice(&report).context("the report of graphpipe-loadgen")?)?;
+        found.client_us = busy? * 1e6 / found.rate;
+        ensure!(question.server.is_none() || found.server_us > 0.0, "the report says nothing of the server");
+        Ok(found)
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+/// What a report says of its only round.
+fn read(report: &Value) -> Result<Found> {
+    ensure!(report["format"] == 1, "its format is {}, not 1", report["format"]);
+    let round = &report["points"][0]["rounds"][0];
+    if let Some(errors) = round["errors"].as_object().filter(|errors| !errors.is_empty()) {
+        bail!("there were errors: {errors:?}; {}", round["error_texts"]);
+    }
+    let number = |value: &Value, name: &str| {
+        value[name].as_f64().with_context(|| format!("the report of graphpipe-loadgen has no number {name:?}"))
+    };
+    let rate = number(round, "rate")?;
+    ensure!(rate > 0.0, "nothing was answered");
+    Ok(Found {
+        rate,
+        p50_us: number(&round["latency_us"], "p50")?,
+        p99_us: number(&round["latency_us"], "p99")?,
+        server_us: round["server"]["cpu_us_per_request"].as_f64().unwrap_or_default(),
+        client_us: 0.0,
+        request_bytes: number(&report["target"], "request_bytes")? as usize,
+        is_client_bound: !round["generator"]["bottleneck"].is_null(),
+        // At the ends of the window a part of a reply may count, so this is good to a byte only in a long one.
+        reply_bytes: (number(round, "received_bytes_per_s")? / rate).round() as usize,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn report() -> Value {
+        json!({
+            "format": 1,
+            "target": { "request_bytes": 1024 },
+            "points": [{ "rounds": [{
+                "rate": 1000.0,
+                "received_bytes_per_s": 960_100.0,
+                "latency_us": { "p50": 20.5, "p99": 31.0 },
+                "errors": {},
+                "generator": { "bottleneck": null },
+                "error_texts": {},
+                "server": { "cpu_us_per_request": 3.5 },
+            }] }],
+        })
+    }
+
+    #[test]
+    fn a_report_is_read_by_its_names() {
+        let found = read(&report()).unwrap();
+        assert_eq!((found.rate, found.p50_us, found.p99_us, found.server_us), (1000.0, 20.5, 31.0, 3.5));
+        assert_eq!((found.request_bytes, found.reply_bytes), (1024, 960));
+    }
+
+    #[test]
+    fn a_generator_that_is_the_bottleneck_says_so() {
+        let mut report = report();
+        assert!(!read(&report).unwrap().is_client_bound);
+        report["points"][0]["rounds"][0]["generator"]["bottleneck"] = json!("its thread was never asleep");
+        assert!(read(&report).unwrap().is_client_bound);
+    }
+
+    #[test]
+    fn a_run_with_errors_is_no_measurement() {
+        let mut report = report();
+        report["points"][0]["rounds"][0]["errors"] = json!({ "busy (5)": 2 });
+        assert!(read(&report).unwrap_err().to_string().contains("busy (5)"));
+    }
+
+    #[test]
+    fn a_report_of_another_format_is_not_guessed_at() {
+        let mut report = report();
+        report["format"] = json!(2);
+        assert!(read(&report).is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! Daemon and load generator together, each a process on a core of its own, by the transport that both sides speak. The floor
+//! of echo is a bare epoll server that a bare client asks, with as many bytes on the wire; the floor of the sample model is
+//! that and then the bare loop of its framework, one after the other, without anything between the two.
+//!
+//! Neither side spins, so that no floor sleeps where the daemon stays awake; what spinning gains is in `latency`.
+
+use super::NO_SPIN;
+use crate::address::{Address, Family};
+use crate::crowd::{Crowd, Load};
+use crate::daemon::Daemon;
+use crate::exchange::Exchange;
+use crate::floor::{Floor, Shape};
+use crate::framework::{BareLoop, DIGITS, Runs};
+use crate::generator::{Found, Generator, Question};
+use crate::options::Bench;
+use crate::spread::{Spread, order, quantile};
+use crate::table::Table;
+use crate::usage::Cpu;
+use anyhow::Result;
+use std::fmt::{Display, Formatter};
+use std::time::{Duration, Instant};
+
+/// How long the run takes that verifies replies and learns their size.
+const FIRST: Duration = Duration::from_millis(500);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Http,
+    Tcp,
+    Unix,
+}
+
+impl Transport {
+    const ALL: [Transport; 3] = [Transport::Http, Transport::Tcp, Transport::Unix];
+
+    fn family(self) -> Family {
+        if self == Transport::Unix { Family::Unix } else { Family::Tcp }
+    }
+
+    fn protocol(self) -> &'static str {
+        if self == Transport::Http { "graphpipe-http" } else { "native" }
+    }
+
+    fn target(self, daemon: &Daemon) -> String {
+        match (self, daemon.address(self.family())) {
+            (Transport::Http, Address::Tcp(address)) => format!("http://{address}/"),
+            (_, address) => address.to_string(),
+        }
+    }
+
+    /// HTTP has one request under way on a connection.
+    fn loads(self) -> &'static [Load] {
+        if self == Transport::Http { &Load::ALL[..2] } else { &Load::ALL }
+    }
+}
+
+impl Display for Transport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Transport::Http => "HTTP",
+            Transport::Tcp => "TCP",
+            Transport::Unix => "UDS",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Model {
+    Echo,
+    Digits,
+}
+
+impl Model {
+    /// What the generator is told of it.
+    fn request(self) -> Vec<String> {
+        let words: &[&str] = match self {
+            Model::Echo => &["--model", "echo", "--shape", "1,200"],
+            Model::Digits => &["--model", "digits", "--rows", "1"],
+        };
+        words.iter().map(ToString::to_string).collect()
+    }
+
+    /// How its replies are verified, before anything is measured.
+    fn verification(self) -> &'static str {
+        if self == Model::Echo { "echo" } else { "first" }
+    }
+
+    fn name(self) -> &'static str {
+        if self == Model::Echo { "echo" } else { "digits" }
+    }
+}
+
+/// What is measured in each round.
+struct Case {
+    model: Model,
+    transport: Transport,
+    load: Load,
+    question: Question,
+    /// As many bytes as generator and daemon exchange.
+    sizes: Exchange,
+    daemon: Vec<Found>,
+    floor: Vec<Found>,
+}
+
+/// Measures and prints.
+pub fn run(bench: &Bench) -> Result<()> {
+    let generator = Generator::find(bench)?;
+    let mut bare = BareLoop::open()?;
+    let digits = format!("digits={DIGITS}");
+    let daemon = Daemon::start(bench, &[&["--model", &digits], NO_SPIN.as_slice()].concat())?;
+    let mut cases = Vec::new();
+    for model in [Model::Echo, Model::Digits] {
+        for transport in Transport::ALL {
+            cases.extend(cases_of(&generator, &daemon, model, transport)?);
+        }
+    }
+    let mut runs = Vec::new();
+    for round in 0..bench.rounds {
+        let bare = bare.run(bench)?;
+        runs.push(bare);
+        for index in order(round, cases.len()) {
+            let case = &mut cases[index];
+            case.daemon.push(generator.run(&case.question, case.load, bench.duration, &[])?);
+            let socket = socket_floor(bench, case)?;
+            let floor = if case.model == Model::Echo { socket } else { one_after_the_other(&socket, &bare, case.load) };
+            case.floor.push(floor);
+        }
+    }
+    print(&cases, &runs);
+    daemon.stop()
+}
+
+/// Verifies what a model answers over a transport, and learns the sizes on the wire.
+fn cases_of(generator: &Generator, daemon: &Daemon, model: Model, transport: Transport) -> Result<Vec<Case>> {
+    let target = transport.target(daemon);
+    let (protocol, server) = (transport.protocol(), Some(daemon.pid()));
+    let question = Question { target, protocol, request: model.request(), server };
+    let verify = ["--verify", model.verification()];
+    let first = generator.run(&question, Load::ALL[0], FIRST, &verify)?;
+    let sizes = Exchange::of_sizes(first.request_bytes, first.reply_bytes)?;
+    let cases = transport.loads().iter().map(|load| Case {
+        model,
+        transport,
+        load: *load,
+        question: question.clone(),
+        sizes: sizes.clone(),
+        daemon: vec![],
+        floor: vec![],
+    });
+    Ok(cases.collect())
+}
+
+/// A bare server, asked by a bare client.
+fn socket_floor(bench: &Bench, case: &Case) -> Result<Found> {
+    let floor = Floor::start(bench, Shape::Many, case.transport.family(), &case.sizes)?;
+    let mut crowd = Crowd::timed(floor.address(), &case.sizes, case.load)?;
+    crowd.run(bench.duration / 5)?;
+    crowd.take_round_trips();
+    let (before, begin) = (Cpu::of(floor.pid())?, Instant::now());
+    let replies = crowd.run(bench.duration)?;
+    let (cpu, elapsed) = (Cpu::of(floor.pid())?.since(&before), begin.elapsed());
+    let mut round_trips = crowd.take_round_trips();
+    round_trips.sort_unstable();
+    let micros = |part| quantile(&round_trips, part) as f64 / 1e3;
+    Ok(Found {
+        rate: replies as f64 / elapsed.as_secs_f64(),
+        p50_us: micros(0.5),
+        p99_us: micros(0.99),
+        server_us: cpu.micros_per(replies),
+        ..Found::default()
+    })
+}
+
+/// The least that a server on one core can do for a model: its sockets, and then its framework. A request waits for the runs
+/// of all that are under way with it.
+fn one_after_the_other(socket: &Found, bare: &Runs, load: Load) -> Found {
+    let waits = (load.connections * load.depth) as f64;
+    Found {
+        rate: 1.0 / (1.0 / socket.rate + 1.0 / bare.rate),
+        p50_us: socket.p50_us + waits * bare.p50_us,
+        p99_us: socket.p99_us + (waits - 1.0) * bare.p50_us + bare.p99_us,
+        server_us: socket.server_us + bare.p50_us,
+        ..Found::default()
+    }
+}
+
+fn print(cases: &[Case], runs: &[Runs]) {
+    println!(
+        "Clients × requests of each under way; microseconds. The generator and the bare client have one thread each.\n"
+    );
+    let mut table = Table::new(&[
+        "model",
+        "transport",
+        "clients",
+        "server",
+        "1000 requests/s",
+        "/ floor",
+        "p50",
+        "/ floor",
+        "p99",
+        "/ floor",
+        "server's CPU",
+        "/ floor",
+    ]);
+    for case in cases {
+        let floor =
+            if case.model == Model::Echo { "floor: bare epoll" } else { "floor: bare epoll + bare ONNX Runtime" };
+        for (server, found) in [("daemon", &case.daemon), (floor, &case.floor)] {
+            let mut cells = vec![case.model.name().to_owned(), case.transport.to_string(), case.load.to_string()];
+            cells.push(server.to_owned());
+            for of in COLUMNS {
+                let values = |found: &[Found]| found.iter().map(of).collect::<Vec<f64>>();
+                let (ours, floors) = (values(found), values(&case.floor));
+                cells.push(Spread::of(&ours).to_string());
+                let is_floor = server == floor;
+                cells.push(if is_floor { String::new() } else { Spread::of_ratios(&ours, &floors).to_string() });
+            }
+            table.row(&cells.iter().map(|cell| cell as &dyn Display).collect::<Vec<_>>());
+        }
+    }
+    table.print();
+    print_client_bound(cases);
+    let spread = |of: fn(&Runs) -> f64| Spread::of(&runs.iter().map(of).collect::<Vec<f64>>());
+    println!(
+        "\nA run of the bare ONNX Runtime takes {} µs, p99 {} µs.",
+        spread(|runs| runs.p50_us),
+        spread(|runs| runs.p99_us)
+    );
+}
+
+/// Names the rows whose numbers are the generator's: there the daemon could do more.
+fn print_client_bound(cases: &[Case]) {
+    for case in cases {
+        let rounds = case.daemon.iter().filter(|found| found.is_client_bound).count();
+        if rounds > 0 {
+            let (model, of) = (case.model.name(), case.daemon.len());
+            let row = format!("{model} over {}, {}", case.transport, case.load);
+            println!("\n{row}: in {rounds} of {of} rounds the generator's core was the bottleneck.");
+        }
+    }
+}
+
+/// What is printed of each measurement.
+const COLUMNS: [fn(&Found) -> f64; 4] =
+    [|found| found.rate / 1e3, |found| found.p50_us, |found| found.p99_us, |found| found.server_us];
