@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENVS := $(TARGET)/compat
 
 .DELETE_ON_ERROR:
-.PHONY: serve test runtime bench compat clean
+.PHONY: serve test runtime bench bench-pieces bench-instrument bench-peers bench-codec bench-throughput compat clean
 # The one of a pattern that would otherwise be removed as an intermediate file.
 .PRECIOUS: $(VENVS)/%/ready
 
@@ -45,6 +45,21 @@ runtime:
 bench: runtime
 	cargo build --release --locked
 	cargo run --release --locked -p graphpiped-benches
+
+# What does not depend on how quiet the machine is: instructions and allocations; and times of the same pieces.
+bench-pieces: runtime
+	cargo bench --locked -p graphpiped-benches --bench counts --bench pieces
+
+# Whether the load generator can be trusted; needs wrk.
+bench-instrument: runtime
+	cargo build --release --locked
+	cargo run --release --locked -p graphpiped-benches -- instrument
+
+# graphpiped beside the servers that package registries have, and GraphPipe's own two charts made again. Each writes a page
+# and a picture to docs/benchmarks/; the first run installs the others into target/peers, which takes minutes.
+bench-peers bench-codec bench-throughput: runtime
+	cargo build --release --locked
+	$(PYTHON) benches/peers/run.py $(@:bench-%=%)
 
 clean:
 	cargo clean
