@@ -125,7 +125,11 @@ impl<'a> Worker<'a> {
             let count = self.wait(&mut events)?;
             for event in &events[..count] {
                 self.happened(event.data.u64(), event.flags)?;
-                self.issue()?;
+                // A schedule is kept between any two events. In a closed loop nothing is late: first all replies are read,
+                // as near to their arrival as can be, then the next requests are sent.
+                if self.arrivals.is_some() {
+                    self.issue()?;
+                }
             }
         }
         let awake = self.awake.part(self.plan.spin);
