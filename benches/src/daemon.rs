@@ -2,6 +2,7 @@
 //! moved to the core of the server; ended by SIGTERM.
 
 use crate::address::{Address, Family};
+use crate::companion;
 use crate::cores;
 use crate::options::Bench;
 use crate::socket;
@@ -41,15 +42,16 @@ impl Daemon {
 
     /// Starts another binary.
     pub fn start_binary(binary: &Path, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
-        Daemon::start_command(Command::new(binary), bench, arguments)
+        Daemon::start_command(companion::command(binary)?, bench, arguments)
     }
 
-    /// Starts what a command says, which may be a binary within something that watches it.
+    /// Starts what a command says, which may be a binary within something that watches it. It is one that ends with this
+    /// process.
     pub fn start_command(mut command: Command, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         complete(&mut command, folder.path(), arguments);
         let child = cores::elsewhere(&bench.cores, || command.spawn())?;
-        let mut child = child.with_context(|| format!("starting {}", command.get_program().display()))?;
+        let mut child = child.context("starting the daemon")?;
         let log = lines_of(child.stderr.take().context("it is piped")?);
         let tcp = SocketAddr::from(([127, 0, 0, 1], 0));
         // From here on it is ended on every way out.

@@ -4,6 +4,7 @@
 //! It is this program again, started with arguments of its own, so that both sides are processes, as with the daemon.
 
 use crate::address::{Address, Family};
+use crate::companion;
 use crate::cores;
 use crate::exchange::Exchange;
 use crate::options::Bench;
@@ -12,7 +13,6 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use rustix::process::{Signal, set_parent_process_death_signal};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -56,7 +56,7 @@ impl Floor {
         Floor::start_within(None, bench, shape, family, exchange)
     }
 
-    /// The same, within a command that watches it, if there is one.
+    /// The same, within a command that watches it, if there is one; that one ends with this process.
     pub fn start_within(
         watcher: Option<Command>,
         bench: &Bench,
@@ -69,7 +69,7 @@ impl Floor {
         let (_, name) = Shape::ALL.iter().find(|(known, _)| *known == shape).context("all shapes have a name")?;
         let program = std::env::current_exe().context("where this program lies")?;
         let mut command = match watcher {
-            None => Command::new(program),
+            None => companion::command(program)?,
             Some(mut watcher) => {
                 watcher.arg(program);
                 watcher
@@ -138,9 +138,8 @@ pub fn asked_for(arguments: impl Iterator<Item = String>) -> Option<Result<Plan>
 }
 
 impl Plan {
-    /// Serves until the connections are closed, or until whoever started it ends.
+    /// Serves until the connections are closed, or until whoever started it ends, as all companions do.
     pub fn serve(&self) -> Result<()> {
-        set_parent_process_death_signal(Some(Signal::KILL)).context("PR_SET_PDEATHSIG")?;
         let listener = self.listen()?;
         match self.shape {
             Shape::One(wait) => self.serve_one(&listener, wait),

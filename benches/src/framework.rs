@@ -2,6 +2,7 @@
 //! Nothing that serves this model can take less.
 
 use crate::cores;
+use crate::npy::npy;
 use crate::options::Bench;
 use crate::socket::warm_memory;
 use crate::spread::quantile;
@@ -49,6 +50,12 @@ impl BareLoop {
             pixel.copy_from_slice(&((index % 17) as f32).to_le_bytes());
         }
         Ok(BareLoop { instance: model.instance()?, image, probabilities: warm_memory(10 * 4)?, digit: warm_memory(8)? })
+    }
+
+    /// The picture and what the framework makes of it, as NumPy files: the input, and the first output.
+    pub fn golden(&mut self) -> Result<[Vec<u8>; 2]> {
+        self.once()?;
+        Ok([npy("<f4", &IMAGE.map(|size| size as usize), &self.image), npy("<f4", &[1, 10], &self.probabilities)])
     }
 
     /// Runs for so long on the server's core, after a tenth of it for warming up.

@@ -1,13 +1,12 @@
 //! `graphpipe-loadgen` as a process, on this program's core, and what its report says. It is the binary that users run.
 
+use crate::companion;
 use crate::crowd::Load;
 use crate::options::{Bench, checked_binary};
-use crate::socket::CONGESTION;
 use crate::watch;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 /// Its exit code after errors, and after numbers that are its own and not the server's.
@@ -22,6 +21,8 @@ pub struct Question {
     pub protocol: &'static str,
     /// What else describes the request: model, shapes, files.
     pub request: Vec<String>,
+    /// `--congestion` over TCP; without it, the system's.
+    pub congestion: Option<&'static str>,
     /// The process of the server, if its processor time is of interest.
     pub server: Option<u32>,
 }
@@ -64,7 +65,7 @@ impl Generator {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let report = folder.path().join("report.json");
         let warm_up = window.mul_f64(0.2);
-        let mut command = Command::new(&self.binary);
+        let mut command = companion::command(&self.binary)?;
         command
             .arg(&question.target)
             .args(["--protocol", question.protocol])
@@ -75,17 +76,17 @@ impl Generator {
             .arg("--json")
             .arg(&report)
             .args(more);
-        if !question.target.starts_with("unix:") {
-            command.args(["--congestion", CONGESTION]);
+        if let Some(name) = question.congestion {
+            command.args(["--congestion", name]);
         }
         if let Some(pid) = question.server {
             command.args(["--server-pid", &pid.to_string()]);
         }
-        let (output, busy) = watch::run(&mut command, warm_up, window)?;
+        let (output, busy) = watch::run("graphpipe-loadgen", &mut command, warm_up, window)?;
         let said = String::from_utf8_lossy(&output.stderr);
         // It ran, but something is not as it should be: the report says what.
         let is_report_there = output.status.success() || output.status.code() == Some(NOT_CLEAN);
-        ensure!(is_report_there, "{command:?} ended with {}:\n{said}", output.status);
+        ensure!(is_report_there, "graphpipe-loadgen ended with {}:\n{said}", output.status);
         let report = std::fs::read(&report).context("the report of graphpipe-loadgen")?;
         let mut found = read(&serde_json::from_slice(&report).context("the report of graphpipe-loadgen")?)?;
         found.client_us = busy? * 1e6 / found.rate;

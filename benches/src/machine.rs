@@ -4,11 +4,12 @@ use crate::options::Bench;
 use crate::socket::CONGESTION;
 use crate::usage;
 use anyhow::{Context, Result};
+use std::path::Path;
 use std::process::Command;
 
 /// Prints all that somebody needs to know to judge the numbers, and to get them again.
 pub fn print_header(bench: &Bench) -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).map(|argument| without_folders(&argument)).collect();
     println!("# graphpiped-benches {}\n", arguments.join(" "));
     println!("- machine: {}, {}, {} cores", processor(), said("uname", &["-srm"]), cores());
     println!(
@@ -16,14 +17,31 @@ pub fn print_header(bench: &Bench) -> Result<()> {
         total_memory()?,
         chosen("/sys/kernel/mm/transparent_hugepage/enabled")
     );
-    println!("- commit: {}; daemon: {} ({})", commit(), bench.daemon.display(), version(bench));
+    println!("- commit: {}; daemon: {} ({})", commit(), daemon_name(bench), version(bench));
     println!("- server on core {}, client on core {}", bench.server_core, bench.client_core);
-    println!("- congestion control of all sockets here: {CONGESTION}; the system's: {}", chosen(SYSTEM_CONGESTION));
     println!(
-        "- rounds: {}, of {:?} for each measurement, interleaved; median (least–most)",
-        bench.rounds, bench.duration
+        "- congestion control of all sockets here, but the clients' in `instrument`: {CONGESTION}; the system's: {}",
+        chosen(SYSTEM_CONGESTION)
+    );
+    println!(
+        "- rounds: {}, of {:?} for each measurement, in orders by chance (seed {}); median (least–most)",
+        bench.rounds, bench.duration, bench.seed
     );
     Ok(())
+}
+
+/// An argument as it can be published: of a path only the last part, which may come after a flag and `=`.
+fn without_folders(argument: &str) -> String {
+    let (flag, value) = match argument.split_once('=') {
+        Some((flag, value)) if flag.starts_with('-') => (format!("{flag}="), value),
+        _ => (String::new(), argument),
+    };
+    let name = Path::new(value).file_name().map_or(value.into(), |name| name.to_string_lossy());
+    flag + &name
+}
+
+fn daemon_name(bench: &Bench) -> String {
+    without_folders(&bench.daemon.to_string_lossy())
 }
 
 const SYSTEM_CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
@@ -98,5 +116,19 @@ impl Busy {
         let busy = all.saturating_sub(now.idle - self.idle);
         let others = busy.saturating_sub(now.ours - self.ours);
         Ok(100.0 * others as f64 / all.max(1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_names_no_folder() {
+        assert_eq!(without_folders("/home/somebody/bin/graphpiped"), "graphpiped");
+        assert_eq!(without_folders("--daemon=/home/somebody/bin/graphpiped"), "--daemon=graphpiped");
+        assert_eq!(without_folders("--rounds=5"), "--rounds=5");
+        assert_eq!(without_folders("end_to_end"), "end_to_end");
+        assert_eq!(without_folders(".."), "..");
     }
 }

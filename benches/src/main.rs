@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod companion;
 mod cores;
 mod crowd;
 mod daemon;
@@ -16,6 +17,7 @@ mod framework;
 mod generator;
 mod machine;
 mod metrics;
+mod npy;
 mod options;
 mod programs;
 mod socket;
@@ -32,10 +34,16 @@ use options::Options;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome = match floor::asked_for(std::env::args()) {
+    if let Some(plan) = companion::asked_for(std::env::args_os()) {
+        return ended(companion::become_it(&plan).map(|never| match never {}));
+    }
+    ended(match floor::asked_for(std::env::args()) {
         Some(plan) => plan.and_then(|plan| plan.serve()),
         None => measure(&Options::parse()),
-    };
+    })
+}
+
+fn ended(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,6 +55,10 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<()> {
     let bench = options.bench()?;
+    // What is missing is said now, and not after minutes.
+    for program in options.chosen() {
+        program.check(&bench, options).with_context(|| program.title().to_owned())?;
+    }
     machine::print_header(&bench)?;
     for program in options.chosen() {
         let busy = machine::Busy::now()?;

@@ -2,6 +2,7 @@
 
 use crate::cores;
 use crate::programs::Program;
+use crate::spread;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "graphpiped-benches", max_term_width = 100)]
 pub struct Options {
-    /// What to measure. Default: everything that needs nothing but this project's binaries and valgrind.
+    /// What to measure. Default: everything but `instrument`, and `allocator` without its flag.
     #[arg(value_enum, value_name = "PROGRAM")]
     programs: Vec<Program>,
     /// The daemon's binary. Default: graphpiped beside this program.
@@ -29,6 +30,9 @@ pub struct Options {
     /// Seconds of each measurement.
     #[arg(long, value_name = "N", default_value_t = 0.5)]
     seconds: f64,
+    /// Where chance begins, by which each round's order is made.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// The connections of `idle`, if the limit of open files allows as many.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub connections: usize,
@@ -51,6 +55,8 @@ pub struct Bench {
     pub rounds: usize,
     /// How long each measurement takes.
     pub duration: Duration,
+    /// Where chance begins.
+    pub seed: u64,
     /// The cores that this process was given.
     pub cores: Vec<usize>,
     /// Where the daemon and the floors run.
@@ -93,10 +99,18 @@ impl Options {
             loadgen: or_beside(self.loadgen.as_deref(), "graphpipe-loadgen")?,
             rounds: self.rounds,
             duration: Duration::from_secs_f64(self.seconds),
+            seed: self.seed,
             cores: allowed,
             server_core,
             client_core,
         })
+    }
+}
+
+impl Bench {
+    /// In which order so many cases are measured in a round.
+    pub fn order(&self, round: usize, count: usize) -> Vec<usize> {
+        spread::order(self.seed, round, count)
     }
 }
 

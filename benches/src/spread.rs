@@ -54,14 +54,18 @@ pub fn quantile(sorted: &[u64], part: f64) -> u64 {
     sorted[index.min(sorted.len() - 1)]
 }
 
-/// What to measure in which order in a round: each round begins with another one, so that none always follows the same.
-pub fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
-    (0..count).map(move |index| (index + round) % count)
+/// What to measure in which order in a round: by chance, so that none always follows the same, nor has the same place among
+/// whatever happens at regular times. The same seed makes the same orders.
+pub fn order(seed: u64, round: usize, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    fastrand::Rng::with_seed(seed.wrapping_add(round as u64)).shuffle(&mut order);
+    order
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
@@ -82,8 +86,26 @@ mod tests {
     }
 
     #[test]
-    fn every_round_measures_everything_once_and_begins_with_another() {
-        assert_eq!(order(0, 3).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(order(4, 3).collect::<Vec<_>>(), [1, 2, 0]);
+    fn every_round_measures_everything_once() {
+        for round in 0..100 {
+            let mut sorted = order(1, round, 7);
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5, 6]);
+        }
+    }
+
+    #[test]
+    fn in_many_rounds_everything_has_followed_everything() {
+        let followed: HashSet<(usize, usize)> = (0..100)
+            .flat_map(|round| order(1, round, 4).windows(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(followed.len(), 4 * 3);
+    }
+
+    #[test]
+    fn a_seed_makes_the_same_orders_again_and_another_makes_others() {
+        let orders = |seed| (0..5).map(|round| order(seed, round, 12)).collect::<Vec<_>>();
+        assert_eq!(orders(1), orders(1));
+        assert_ne!(orders(1), orders(1000));
     }
 }

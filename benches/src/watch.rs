@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 /// What is left of the window when the processor time is read for the second time: it must not have ended by then.
 const REST: f64 = 0.2;
 
-/// Runs a program that warms up for so long and then measures for so long. Returns what it said, and how many cores it kept
+/// Runs a program (`name` in errors) that ends with this process, and that warms up for so long and then measures for so long. Returns what it said, and how many cores it kept
 /// busy meanwhile, by the kernel's count and not by its own; that is an error if it ended too early, of which what it said
 /// may tell more.
-pub fn run(command: &mut Command, warm_up: Duration, window: Duration) -> Result<(Output, Result<f64>)> {
-    let name = command.get_program().display().to_string();
+pub fn run(name: &str, command: &mut Command, warm_up: Duration, window: Duration) -> Result<(Output, Result<f64>)> {
     let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Running(pipes.spawn().with_context(|| format!("starting {name}"))?);
     let (out, err) = (drained(child.0.stdout.take()), drained(child.0.stderr.take()));

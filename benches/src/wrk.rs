@@ -2,6 +2,7 @@
 //! Lua, and what it has found the script says in one line.
 
 use crate::address::Address;
+use crate::companion;
 use crate::generator::Found;
 use crate::watch;
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +13,8 @@ use tempfile::TempDir;
 
 /// How to get it.
 const REMEDY: &str = "wrk is needed; get it with `apt-get install wrk`";
+/// How long it asks before it is measured: it has no warm-up of its own.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// What the line begins with.
 const MARK: &str = "found:";
 
@@ -22,27 +25,31 @@ pub struct Wrk {
 }
 
 impl Wrk {
-    /// Finds it, and writes its script and the body.
+    /// Writes its script and the body.
     pub fn new(body: &[u8]) -> Result<Wrk> {
-        // It has no flag that only prints; without arguments it says how it is used, and that it was used wrongly.
-        Command::new("wrk").output().context(REMEDY)?;
         let folder = tempfile::tempdir().context("a temporary folder")?;
         std::fs::write(folder.path().join(BODY), body).context("the body for wrk")?;
         std::fs::write(folder.path().join(SCRIPT), script(&folder.path().join(BODY))).context("the script for wrk")?;
         Ok(Wrk { folder })
     }
 
-    /// Posts for so long, in whole seconds. wrk has no warm-up of its own.
+    /// Posts for so long, in whole seconds, after another run that only warms the server up. What wrk counts begins with
+    /// connecting all the same.
     pub fn run(&self, server: &Address, connections: usize, window: Duration) -> Result<Found> {
+        self.ask(server, connections, WARM_UP)?;
+        self.ask(server, connections, window)
+    }
+
+    fn ask(&self, server: &Address, connections: usize, window: Duration) -> Result<Found> {
         let Address::Tcp(address) = server else { bail!("wrk speaks HTTP over TCP only") };
-        let mut command = Command::new("wrk");
+        let mut command = companion::command("wrk")?;
         command
             .args(["--threads", "1", "--connections", &connections.to_string()])
             .args(["--duration", &format!("{}s", window.as_secs().max(1))])
             .arg("--script")
             .arg(self.folder.path().join(SCRIPT))
             .arg(format!("http://{address}/"));
-        let (output, busy) = watch::run(&mut command, window.mul_f64(0.1), window.mul_f64(0.9))?;
+        let (output, busy) = watch::run("wrk", &mut command, window.mul_f64(0.1), window.mul_f64(0.9))?;
         let said = String::from_utf8_lossy(&output.stdout);
         let complaint = || format!("wrk said:\n{said}{}", String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "wrk ended with {}; {}", output.status, complaint());
@@ -51,6 +58,12 @@ impl Wrk {
         found.client_us = busy? * 1e6 / found.rate;
         Ok(found)
     }
+}
+
+/// Checks that it is there.
+pub fn check() -> Result<()> {
+    // It has no flag that only prints; without arguments it says how it is used, and that it was used wrongly.
+    Command::new("wrk").output().map(drop).context(REMEDY)
 }
 
 const BODY: &str = "body";

@@ -55,7 +55,8 @@ pub fn instructions(index: usize, which: Which) -> Result<f64> {
 fn collected(index: usize, which: Which, times: u32) -> Result<u64> {
     let program = std::env::current_exe().context("where this program lies")?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        // Nobody gives it orders, so it needs no pipes for them in /tmp.
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--vgdb=no"])
         .arg(program)
         // As many digits for each: a longer command line moves the stack, and with it alignments.
         .args([COMMAND, &format!("{index:03}"), which.name(), &format!("{times:06}")])

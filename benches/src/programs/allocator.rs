@@ -7,11 +7,11 @@ use crate::daemon::Daemon;
 use crate::exchange::Exchange;
 use crate::options::{Bench, checked_binary};
 use crate::programs::cpu::{self, Cost, column};
-use crate::spread::{Spread, order};
+use crate::spread::Spread;
 use crate::table::Table;
 use crate::usage::Memory;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is measured in each round.
 struct Case {
@@ -26,8 +26,7 @@ const NAMES: [&str; 2] = ["mimalloc", "system"];
 
 /// Measures and prints.
 pub fn run(bench: &Bench, system: Option<&Path>) -> Result<()> {
-    let system = system.context("--system-allocator PATH is missing: a daemon built with the system's allocator")?;
-    let builds = [bench.daemon.clone(), checked_binary(system, "--system-allocator")?];
+    let builds = [bench.daemon.clone(), other_build(system)?];
     let daemons =
         [Daemon::start_binary(&builds[0], bench, &NO_SPIN)?, Daemon::start_binary(&builds[1], bench, &NO_SPIN)?];
     let exchange = Exchange::learn(&daemons[0].address(Family::Unix), SMALL_BYTES)?;
@@ -38,7 +37,7 @@ pub fn run(bench: &Bench, system: Option<&Path>) -> Result<()> {
         }
     }
     for round in 0..bench.rounds {
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             let case = &mut cases[index];
             let daemon = &daemons[case.build];
             let address = daemon.address(case.family);
@@ -51,6 +50,12 @@ pub fn run(bench: &Bench, system: Option<&Path>) -> Result<()> {
         println!("Resident at the end with {name}: {} KiB.", Memory::of(daemon.pid())?.resident >> 10);
     }
     daemons.into_iter().try_for_each(Daemon::stop)
+}
+
+/// The daemon that the one of this run is compared with.
+pub fn other_build(system: Option<&Path>) -> Result<PathBuf> {
+    let system = system.context("--system-allocator PATH is missing: a daemon built with the system's allocator")?;
+    checked_binary(system, "--system-allocator")
 }
 
 fn print(cases: &[Case]) {

@@ -9,7 +9,7 @@ use crate::exchange::{Caller, Exchange};
 use crate::metrics;
 use crate::options::Bench;
 use crate::socket::{self, Wait};
-use crate::spread::{Spread, order};
+use crate::spread::Spread;
 use crate::table::Table;
 use crate::usage::{Cpu, tick_seconds};
 use anyhow::Result;
@@ -54,7 +54,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     let mut memcpy_us = Vec::new();
     for round in 0..bench.rounds {
         memcpy_us.push(memcpy(bench)?);
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             measure(bench, &daemon, &mut cases[index])?;
         }
     }

@@ -11,7 +11,7 @@ use crate::daemon::Daemon;
 use crate::exchange::Exchange;
 use crate::floor::{Floor, Shape};
 use crate::options::Bench;
-use crate::spread::{Spread, order};
+use crate::spread::Spread;
 use crate::table::Table;
 use crate::usage::Cpu;
 use anyhow::Result;
@@ -61,7 +61,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         }
     }
     for round in 0..bench.rounds {
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             let case = &mut cases[index];
             let cost = match case.server {
                 Server::Floor => {

@@ -25,7 +25,7 @@ const WARM_UP: u64 = 100;
 pub fn run(bench: &Bench) -> Result<()> {
     println!("Instructions for each request by {}; {TIMES} requests, counted twice.\n", valgrind::version()?);
     let mut callgrind = Callgrind::new()?;
-    let mut command = callgrind.command();
+    let mut command = callgrind.command()?;
     command.arg(&bench.daemon);
     let daemon = Daemon::start_command(command, bench, &NO_SPIN)?;
     let mut table =
@@ -56,7 +56,7 @@ pub fn run(bench: &Bench) -> Result<()> {
 
 fn floor(bench: &Bench, family: Family, exchange: &Exchange) -> Result<[f64; 2]> {
     let mut callgrind = Callgrind::new()?;
-    let floor = Floor::start_within(Some(callgrind.command()), bench, Shape::Many, family, exchange)?;
+    let floor = Floor::start_within(Some(callgrind.command()?), bench, Shape::Many, family, exchange)?;
     measure(&mut callgrind, floor.pid(), floor.address(), exchange)
 }
 

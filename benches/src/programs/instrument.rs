@@ -8,9 +8,10 @@ use crate::crowd::Load;
 use crate::daemon::Daemon;
 use crate::exchange::{Caller, Exchange};
 use crate::generator::{Found, Generator, Question};
+use crate::npy::npy;
 use crate::options::Bench;
 use crate::socket::Wait;
-use crate::spread::{Spread, order, quantile};
+use crate::spread::{Spread, quantile};
 use crate::table::Table;
 use crate::usage::Cpu;
 use crate::wrk::Wrk;
@@ -39,7 +40,10 @@ impl Case {
 pub fn run(bench: &Bench) -> Result<()> {
     let generator = Generator::find(bench)?;
     let (sleeping, spinning) = (Daemon::start(bench, &NO_SPIN)?, Daemon::start(bench, &[])?);
-    println!("Beside wrk, {SMALL_BYTES} bytes of payload in a POST, to a daemon that does not spin:\n");
+    println!(
+        "Beside wrk, {SMALL_BYTES} bytes of payload in a POST, to a daemon that does not spin; the congestion control of \
+         both clients is the system's:\n"
+    );
     print(&beside_wrk(bench, &generator, &sleeping)?, "connections");
     println!("\nBeside a bare client, {SMALL_BYTES} bytes over a Unix socket, one request at a time:\n");
     let daemons = [("daemon --spin-us 0", &sleeping), ("daemon", &spinning)];
@@ -54,13 +58,14 @@ fn beside_wrk(bench: &Bench, generator: &Generator, daemon: &Daemon) -> Result<V
     let wrk = Wrk::new(exchange.message())?;
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let body = folder.path().join("body.npy");
-    std::fs::write(&body, npy(exchange.message())).context("the body for the generator")?;
+    std::fs::write(&body, npy("|u1", &[exchange.message().len()], exchange.message()))
+        .context("the body for the generator")?;
     let question = raw(&address, &body);
     // wrk counts in whole seconds.
     let window = Duration::from_secs(bench.duration.mul_f64(4.0).as_secs_f64().ceil() as u64);
     let mut cases = CONNECTIONS.map(|connections| Case::new(connections.to_string(), "wrk"));
     for round in 0..bench.rounds {
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             let load = Load { connections: CONNECTIONS[index], depth: 1 };
             // Each goes first in every other round.
             for turn in [round, round + 1] {
@@ -75,34 +80,23 @@ fn beside_wrk(bench: &Bench, generator: &Generator, daemon: &Daemon) -> Result<V
     Ok(cases.into())
 }
 
-/// Posts the bytes of a file as they are.
+/// Posts the bytes of a file as they are. The congestion control is the system's, because wrk knows no other.
 fn raw(address: &Address, body: &Path) -> Question {
     let target = address.to_string().replace("tcp://", "http://") + "/";
     let request = vec!["--input".to_owned(), body.display().to_string()];
-    Question { target, protocol: "raw", request, server: None }
-}
-
-/// Bytes as a NumPy file of version 1: magic, version, the length of the header, the header, the elements.
-fn npy(bytes: &[u8]) -> Vec<u8> {
-    const PREFIX: usize = 10;
-    let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},), }}", bytes.len());
-    while !(PREFIX + header.len() + 1).is_multiple_of(64) {
-        header.push(' ');
-    }
-    header.push('\n');
-    let length = (header.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), bytes].concat()
+    Question { target, protocol: "raw", request, congestion: None, server: None }
 }
 
 fn beside_bare(bench: &Bench, generator: &Generator, daemons: &[(&str, &Daemon)]) -> Result<Vec<Case>> {
     let load = Load { connections: 1, depth: 1 };
     let mut cases: Vec<Case> = daemons.iter().map(|(name, _)| Case::new((*name).to_owned(), "bare client")).collect();
     for round in 0..bench.rounds {
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             let address = daemons[index].1.address(Family::Unix);
             let exchange = Exchange::learn(&address, SMALL_BYTES)?;
             let request = ["--shape", "1,200"].map(str::to_owned).into();
-            let question = Question { target: address.to_string(), protocol: "native", request, server: None };
+            let target = address.to_string();
+            let question = Question { target, protocol: "native", request, congestion: None, server: None };
             for turn in [round, round + 1] {
                 if turn.is_multiple_of(2) {
                     cases[index].generator.push(generator.run(&question, load, bench.duration, &[])?);
@@ -178,19 +172,4 @@ fn print(cases: &[Case], setting: &str) {
         }
     }
     table.print();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::npy;
-
-    /// As `numpy.save` writes `numpy.array([1, 2, 3], dtype=numpy.uint8)`.
-    #[test]
-    fn an_npy_file_is_what_numpy_writes() {
-        let mut expected =
-            b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }".to_vec();
-        expected.resize(127, b' ');
-        expected.extend_from_slice(b"\n\x01\x02\x03");
-        assert_eq!(npy(&[1, 2, 3]), expected);
-    }
 }

@@ -9,7 +9,7 @@ use crate::exchange::{Caller, Exchange};
 use crate::floor::{Floor, Shape};
 use crate::options::Bench;
 use crate::socket::Wait;
-use crate::spread::{Spread, order};
+use crate::spread::Spread;
 use crate::table::Table;
 use crate::usage::Cpu;
 use anyhow::Result;
@@ -40,7 +40,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         }
     }
     for round in 0..bench.rounds {
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             let case = &mut cases[index];
             let (rate, cpu_us) = if case.is_floor {
                 let floor = Floor::start(bench, Shape::One(Wait::Block), case.family, &case.exchange)?;

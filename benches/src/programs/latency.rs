@@ -8,7 +8,7 @@ use crate::exchange::{Caller, Exchange};
 use crate::floor::{Floor, Shape};
 use crate::options::Bench;
 use crate::socket::{CONGESTION, Wait};
-use crate::spread::{Spread, order, quantile};
+use crate::spread::{Spread, quantile};
 use crate::table::Table;
 use anyhow::Result;
 use std::time::{Duration, Instant};
@@ -52,7 +52,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         }
     }
     for round in 0..bench.rounds {
-        for index in order(round, cases.len()) {
+        for index in bench.order(round, cases.len()) {
             let case = &mut cases[index];
             let address = daemon_of(case.wait).address(case.family);
             let (p50, p99) = match case.server {

@@ -10,7 +10,10 @@ mod instrument;
 mod large;
 mod latency;
 
+use crate::framework::BareLoop;
+use crate::generator::Generator;
 use crate::options::{Bench, Options};
+use crate::{valgrind, wrk};
 use anyhow::Result;
 use clap::ValueEnum;
 
@@ -64,6 +67,17 @@ impl Program {
             Program::Instructions => "instructions",
             Program::Instrument => "instrument",
             Program::Allocator => "allocator",
+        }
+    }
+
+    /// Looks for all that it needs besides the daemon.
+    pub fn check(self, bench: &Bench, options: &Options) -> Result<()> {
+        match self {
+            Program::Latency | Program::Large | Program::Cpu | Program::Idle | Program::Copies => Ok(()),
+            Program::EndToEnd => Generator::find(bench).and(BareLoop::open()).map(drop),
+            Program::Instructions => valgrind::version().map(drop),
+            Program::Instrument => Generator::find(bench).and(wrk::check()),
+            Program::Allocator => allocator::other_build(options.system_allocator.as_deref()).map(drop),
         }
     }
 
