@@ -114,15 +114,15 @@ pub struct Loop {
     /// Requests per second, whatever the server does (an open loop).
     #[arg(long, value_name = "N", conflicts_with = "replay", allow_negative_numbers = true)]
     pub rate: Option<f64>,
-    /// How the requests of --rate are spread.
-    #[arg(long, value_enum, default_value_t = Spread::Constant)]
-    pub arrivals: Spread,
+    /// How the requests of a rate are spread. Default: constant.
+    #[arg(long, value_enum)]
+    pub arrivals: Option<Spread>,
     /// Sends at the times that this file says: seconds, one a line, ascending, from any origin.
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// How long each round counts.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    pub duration: Duration,
+    /// How long each round counts. Default: 5s, and as long as the trace with --replay.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
     /// How long each round runs before it counts. Default: 1s, and 0s with --replay.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub warmup: Option<Duration>,
@@ -133,7 +133,7 @@ pub struct Loop {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub timeout: Duration,
     /// Measures each setting: clients=1,2,4 or pipeline=…, rate=…; rounds of all settings take turns.
-    #[arg(long, value_name = "NAME=N,N,…", conflicts_with = "find_knee")]
+    #[arg(long, value_name = "NAME=N,N,…", conflicts_with_all = ["find_knee", "replay"])]
     pub sweep: Option<Sweep>,
     /// Searches the highest rate that holds an objective: p99<5ms. Other percentiles, mean and max do as well.
     #[arg(long, value_name = "OBJECTIVE", conflicts_with_all = ["rate", "replay"])]
@@ -187,8 +187,8 @@ pub struct Checks {
     #[arg(long, value_name = "WITH")]
     pub verify: Option<String>,
     /// How far floats may be off, absolutely and relatively. Default: not by a bit.
-    #[arg(long, value_name = "X", default_value_t = 0.0, hide_default_value = true)]
-    pub tolerance: f64,
+    #[arg(long, value_name = "X", requires = "verify")]
+    pub tolerance: Option<f64>,
     /// A process of the server, on this machine; counted with all that it has started. May be repeated.
     #[arg(long = "server-pid", value_name = "PID")]
     pub server_pids: Vec<u32>,

@@ -1,8 +1,9 @@
 //! `--find-knee`: the highest rate at which the server holds an objective. The search is here; measuring is not.
 
+use crate::result::summary::carries;
 use crate::result::{Knee, Round};
 use crate::units::duration;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use hdrhistogram::Histogram;
 use std::fmt;
 use std::str::FromStr;
@@ -31,8 +32,6 @@ const CONFIRMATIONS: usize = 2;
 const STEP_BACK: f64 = 0.9;
 /// The search gives up below this part of what the server can do at most.
 const LOWEST: f64 = 0.01;
-/// The part of the intended rate that has to be reached.
-const REACHED: f64 = 0.99;
 /// How often a rate is tried when the generator could not keep it, which on a busy machine may be chance.
 const TRIES_MAX: usize = 3;
 /// The most times that the rate is doubled while it holds.
@@ -72,79 +71,128 @@ impl fmt::Display for Objective {
 /// Whether a rate holds, and if not, why.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// The objective was met, at the rate that was intended, without an error.
+    /// The objective was met without an error.
     Holds,
     /// It was not.
     Fails,
-    /// The generator could not send as much, so nothing is known of the server.
+    /// Nothing was answered.
+    Dead,
+    /// Nothing is known of the server, and why.
     Unknown(String),
 }
 
 impl Objective {
-    /// Judges the rounds at `rate`, with the histogram of all of them, if anything was answered.
-    pub fn judge(&self, rate: f64, rounds: &[Round], latency: Option<&Histogram<u64>>) -> Verdict {
-        if let Some(text) = rounds.iter().find_map(|round| round.generator.bottleneck.clone()) {
-            return Verdict::Unknown(text);
+    /// Judges the rounds of one rate, with the histogram of those that are the server's.
+    pub fn judge(&self, rounds: &[Round], latency: Option<&Histogram<u64>>) -> Verdict {
+        if rounds.iter().all(|round| round.answered == 0) {
+            return Verdict::Dead;
         }
-        let answered: f64 = rounds.iter().map(|round| round.answered as f64).sum();
-        let seconds: f64 = rounds.iter().map(|round| round.seconds).sum();
-        let failed = rounds.iter().any(|round| !round.errors.is_empty());
+        if rounds.iter().any(|round| !round.errors.is_empty()) {
+            return Verdict::Fails;
+        }
+        let bound: Vec<&String> = rounds.iter().filter_map(|round| round.generator.bottleneck.as_ref()).collect();
+        if let Some(text) = bound.first().filter(|_| 2 * bound.len() >= rounds.len()) {
+            return Verdict::Unknown(format!("the generator is the bottleneck: {text}"));
+        }
         let Some(latency) = latency else { return Verdict::Fails };
         let found = match self.what {
-            What::Quantile(quantile) => latency.value_at_quantile(quantile) as f64,
+            What::Quantile(quantile) => {
+                if !carries(latency.len(), quantile) {
+                    let text = format!(
+                        "{} replies are too few for {}; a longer --duration has more",
+                        latency.len(),
+                        self.text
+                    );
+                    return Verdict::Unknown(text);
+                }
+                latency.value_at_quantile(quantile) as f64
+            }
             What::Mean => latency.mean(),
             What::Max => latency.max() as f64,
         };
-        // A few requests more or less than intended fall into a short window.
-        let reached = answered + 2.0 >= REACHED * rate * seconds;
-        if !failed && reached && found < self.below.as_nanos() as f64 { Verdict::Holds } else { Verdict::Fails }
+        if found < self.below.as_nanos() as f64 { Verdict::Holds } else { Verdict::Fails }
     }
 
     /// Searches between nothing and what the server can do at most (`capacity`, of a closed loop) by halving, then
-    /// measures what was found again. `try_rate` measures one rate.
+    /// measures what was found again. `try_rate` measures one rate. What stops the search is a remark, no error: what was
+    /// measured until then is worth something.
     pub fn search(&self, capacity: f64, mut try_rate: impl FnMut(f64) -> Result<Verdict>) -> Result<Knee> {
-        if capacity <= 0.0 {
-            bail!("the server has answered nothing, so there is no knee to be found");
-        }
-        let mut holds = |rate: f64| {
-            let mut tries = 1;
-            loop {
+        let mut remark = (capacity <= 0.0).then(|| "the server has answered nothing".to_owned());
+        let mut range = Range { held: 0.0, failed_at: None };
+        let mut holds = |rate: f64| -> Result<Option<bool>> {
+            for _ in 0..TRIES_MAX {
                 match try_rate(rate)? {
-                    Verdict::Holds => return Ok(true),
-                    Verdict::Fails => return Ok(false),
-                    Verdict::Unknown(_) if tries < TRIES_MAX => tries += 1,
-                    Verdict::Unknown(text) => bail!("at {rate:.0} requests/s the generator is the bottleneck: {text}"),
+                    Verdict::Holds => return Ok(Some(true)),
+                    Verdict::Fails => return Ok(Some(false)),
+                    Verdict::Dead => {
+                        remark = Some(format!("at {rate:.0}/s the server has answered nothing, which ends the search"));
+                        return Ok(None);
+                    }
+                    Verdict::Unknown(text) => remark = Some(format!("at {rate:.0}/s {text}")),
                 }
             }
+            Ok(None)
         };
-        let (mut low, mut high) = (0.0, capacity);
-        for _ in 0..DOUBLINGS_MAX {
-            if !holds(high)? {
-                break;
-            }
-            (low, high) = (high, 2.0 * high);
-        }
-        while high - low > CLOSE * high && high > LOWEST * capacity {
-            let middle = f64::midpoint(low, high);
-            if holds(middle)? { low = middle } else { high = middle }
-        }
-        let mut failed_at = high;
         let mut confirmed = 0;
-        while low > LOWEST * capacity && confirmed < CONFIRMATIONS {
-            if holds(low)? {
-                confirmed += 1;
-            } else {
-                (failed_at, low, confirmed) = (low, low * STEP_BACK, 0);
+        if capacity > 0.0 && range.halve(capacity, &mut holds)?.is_some() {
+            while range.held > LOWEST * capacity && confirmed < CONFIRMATIONS {
+                match holds(range.held)? {
+                    Some(true) => confirmed += 1,
+                    Some(false) => {
+                        (range, confirmed) = (Range { held: range.held * STEP_BACK, failed_at: Some(range.held) }, 0);
+                    }
+                    None => break,
+                }
             }
         }
-        let rate = (confirmed == CONFIRMATIONS).then_some(low);
-        Ok(Knee { objective: self.text.clone(), rate, failed_at: Some(failed_at) })
+        let rate = (confirmed == CONFIRMATIONS).then_some(range.held);
+        // Of a rate that was found in the end, what a try on the way lacked is not to be told.
+        let remark = remark.filter(|_| rate.is_none());
+        Ok(Knee { objective: self.text.clone(), rate, failed_at: range.failed_at, remark })
+    }
+}
+
+/// What has held so far, and what has not.
+#[derive(Debug)]
+struct Range {
+    held: f64,
+    failed_at: Option<f64>,
+}
+
+impl Range {
+    /// Doubles what holds until something does not, then halves the distance until it is small. `None` if a rate could
+    /// not be judged.
+    fn halve(&mut self, capacity: f64, holds: &mut impl FnMut(f64) -> Result<Option<bool>>) -> Result<Option<()>> {
+        let mut rate = capacity;
+        for _ in 0..DOUBLINGS_MAX {
+            match holds(rate)? {
+                Some(true) => self.held = rate,
+                Some(false) => {
+                    self.failed_at = Some(rate);
+                    break;
+                }
+                None => return Ok(None),
+            }
+            rate *= 2.0;
+        }
+        while let Some(high) =
+            self.failed_at.filter(|high| high - self.held > CLOSE * high && *high > LOWEST * capacity)
+        {
+            let middle = f64::midpoint(self.held, high);
+            match holds(middle)? {
+                Some(true) => self.held = middle,
+                Some(false) => self.failed_at = Some(middle),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::result::examples;
 
     fn search(capacity: f64, holds: impl Fn(f64, usize) -> bool) -> (Knee, usize) {
         let objective: Objective = "p99<5ms".parse().unwrap();
@@ -189,8 +237,50 @@ mod tests {
             })
         });
         assert!(found.unwrap().rate.is_some_and(|rate| rate > 470.0));
-        let error = objective.search(1000.0, |_| Ok(unknown())).unwrap_err().to_string();
-        assert!(error.contains("generator") && error.contains("tired"), "{error}");
+        let knee = objective.search(1000.0, |_| Ok(unknown())).unwrap();
+        assert_eq!(knee.rate, None);
+        assert!(knee.remark.is_some_and(|remark| remark.contains("tired")));
+    }
+
+    #[test]
+    fn a_server_that_dies_ends_the_search() {
+        let objective: Objective = "p99<5ms".parse().unwrap();
+        let mut tries = 0;
+        let found = objective.search(1000.0, |rate| {
+            tries += 1;
+            Ok(if tries > 5 {
+                Verdict::Dead
+            } else if rate <= 400.0 {
+                Verdict::Holds
+            } else {
+                Verdict::Fails
+            })
+        });
+        assert_eq!(found.unwrap().rate, None);
+        assert_eq!(tries, 6);
+        let knee = objective.search(0.0, |_| panic!("there is nothing to try")).unwrap();
+        assert!(knee.remark.is_some_and(|remark| remark.contains("nothing")));
+    }
+
+    #[test]
+    fn a_rate_is_judged_by_its_percentile_its_errors_and_how_much_is_known() {
+        let objective: Objective = "p90<1ms".parse().unwrap();
+        let mut latency = Histogram::new(3).unwrap();
+        latency.record_n(500_000, 950).unwrap();
+        latency.record_n(2_000_000, 50).unwrap();
+        let good = examples::round(1000.0, &[500.0; 1000]);
+        assert_eq!(objective.judge(std::slice::from_ref(&good), Some(&latency)), Verdict::Holds);
+        let strict: Objective = "p99<1ms".parse().unwrap();
+        assert_eq!(strict.judge(std::slice::from_ref(&good), Some(&latency)), Verdict::Fails);
+        let rare: Objective = "p99.9<1ms".parse().unwrap();
+        assert!(matches!(rare.judge(std::slice::from_ref(&good), Some(&latency)), Verdict::Unknown(_)));
+        let mut failing = good.clone();
+        failing.errors.insert("timeout".to_owned(), 1);
+        assert_eq!(objective.judge(&[good.clone(), failing], Some(&latency)), Verdict::Fails);
+        let mut bound = good.clone();
+        bound.generator.bottleneck = Some("tired".to_owned());
+        assert!(matches!(objective.judge(&[good.clone(), bound.clone()], Some(&latency)), Verdict::Unknown(_)));
+        assert_eq!(objective.judge(&[good.clone(), good, bound], Some(&latency)), Verdict::Holds);
     }
 
     #[test]

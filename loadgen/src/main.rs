@@ -21,6 +21,7 @@ mod run;
 mod server;
 mod session;
 mod signature;
+mod socket;
 mod sweep;
 mod target;
 mod tensor;
@@ -30,6 +31,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use cli::{Cli, Command};
 use result::verdict::verdict;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,21 +63,21 @@ fn main() -> ExitCode {
 fn obey(cli: &Cli) -> Result<bool> {
     match &cli.command {
         None => {
-            let report = run::run(&cli.run)?;
-            run::write(&report, &cli.run.results)?;
+            let (report, files) = run::run(&cli.run)?;
+            let written = run::write(&report, files, &cli.run.results)?;
             if cli.run.results.json.as_deref() == Some(Path::new("-")) {
                 // Where there is no table, the sentence that ends it is all there is for people.
                 eprintln!("{}", verdict(&report).sentence);
             }
-            Ok(is_clean(&report))
+            Ok(written && is_clean(&report))
         }
         Some(Command::Compare { a, b }) => {
-            print!("{}", compare::compare(&read(a)?, &read(b)?));
+            say(&compare::compare(&read(a)?, &read(b)?))?;
             Ok(true)
         }
         Some(Command::Ab { a, b, rounds, seed }) => {
             let options = compare::AbOptions { a: a.clone(), b: b.clone(), rounds: *rounds, seed: *seed };
-            print!("{}", compare::ab(&options)?);
+            say(&compare::ab(&options)?.to_string())?;
             Ok(true)
         }
         Some(Command::Plot { results, bars: Some(bars), out, .. }) if results.is_empty() => {
@@ -88,6 +90,14 @@ fn obey(cli: &Cli) -> Result<bool> {
             plot_results(results, out, title)?;
             Ok(true)
         }
+    }
+}
+
+/// Writes to the standard output. Who has read enough (`| head`) is no error.
+fn say(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("the standard output"),
     }
 }
 

@@ -34,13 +34,19 @@ pub fn warmup(load: &Loop) -> Duration {
     load.warmup.unwrap_or(if load.replay.is_some() { Duration::ZERO } else { Duration::from_secs(1) })
 }
 
+/// How long a round counts: as said, or as long as the trace.
+pub fn window(load: &Loop, replay: Option<&[u64]>) -> Duration {
+    let whole = replay.and_then(<[u64]>::last).map(|last| Duration::from_nanos(last + 1).saturating_sub(warmup(load)));
+    load.duration.or(whole).unwrap_or(Duration::from_secs(5))
+}
+
 /// The load in results.
 pub fn describe(load: &Loop) -> result::Load {
     let arrivals = match (load.rate, &load.replay, load.arrivals) {
         (_, Some(_), _) => Arrivals::Replay,
         (None, None, _) => Arrivals::Closed,
-        (Some(_), None, Spread::Constant) => Arrivals::Constant,
-        (Some(_), None, Spread::Poisson) => Arrivals::Poisson,
+        (Some(_), None, Some(Spread::Poisson)) => Arrivals::Poisson,
+        (Some(_), None, _) => Arrivals::Constant,
     };
     let Loop { clients, pipeline, threads, rate, .. } = *load;
     result::Load { clients, pipeline, threads, arrivals, rate }
@@ -59,7 +65,7 @@ pub fn round(session: &Session, load: &Loop, seed: u64, live: &Live) -> Result<R
         threads: load.threads,
         pace: &pace,
         warmup: warmup(load),
-        window: load.duration,
+        window: window(load, session.replay.as_deref()),
         timeout: load.timeout,
         spin: load.spin,
         congestion: load.congestion.as_deref(),
@@ -71,14 +77,14 @@ pub fn round(session: &Session, load: &Loop, seed: u64, live: &Live) -> Result<R
         let ended = engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         (ended, seen)
     });
-    conclude(&ended?.tally, &seen?, load)
+    conclude(&ended?.tally, &seen?, load, plan.window)
 }
 
 fn pace(session: &Session, load: &Loop, seed: u64) -> Pace {
     match (&session.replay, load.rate, load.arrivals) {
         (Some(times), _, _) => Pace::Open(Schedule::Replay(times.clone())),
-        (None, Some(rate), Spread::Constant) => Pace::Open(Schedule::Constant { rate }),
-        (None, Some(rate), Spread::Poisson) => Pace::Open(Schedule::Poisson { rate, seed }),
+        (None, Some(rate), Some(Spread::Poisson)) => Pace::Open(Schedule::Poisson { rate, seed }),
+        (None, Some(rate), _) => Pace::Open(Schedule::Constant { rate }),
         (None, None, _) => Pace::Closed,
     }
 }
@@ -95,8 +101,8 @@ fn watch(session: &Session, begin: Instant, window: Duration) -> Result<Seen> {
     sleep_until(begin + window);
     let cpu_after = cpu()?;
     seen.seconds = looked.elapsed().as_secs_f64();
-    seen.cpu_ns = cpu_before.zip(cpu_after).map(|(before, after)| after.since(&before));
-    if let Some(processes) = &session.processes {
+    if let Some(processes) = session.processes.as_ref().filter(|processes| processes.are_there()) {
+        seen.cpu_ns = cpu_before.zip(cpu_after).and_then(|(before, after)| after.since(&before, processes));
         seen.rss_bytes = processes.resident()?;
     }
     seen.batches = batches_before.and_then(|before| batches()?.since(&before));
@@ -107,9 +113,9 @@ fn sleep_until(time: Instant) {
     std::thread::sleep(time.saturating_duration_since(Instant::now()));
 }
 
-fn conclude(tally: &Tally, seen: &Seen, load: &Loop) -> Result<Round> {
-    let seconds = load.duration.as_secs_f64();
-    let rate = tally.answered as f64 / seconds;
+fn conclude(tally: &Tally, seen: &Seen, load: &Loop, window: Duration) -> Result<Round> {
+    let seconds = window.as_secs_f64();
+    let rate = tally.came as f64 / seconds;
     let open = load.rate.is_some() || load.replay.is_some();
     let server = seen.cpu_ns.map(|cpu_ns| result::Server {
         cpu_us_per_request: cpu_ns as f64 / 1e3 / (rate * seen.seconds).max(1.0),
@@ -124,7 +130,8 @@ fn conclude(tally: &Tally, seen: &Seen, load: &Loop) -> Result<Round> {
     }
     Ok(Round {
         seconds,
-        answered: tally.answered,
+        intended: tally.intended,
+        answered: tally.latency.len(),
         rate,
         sent_bytes_per_s: tally.sent_bytes as f64 / seconds,
         received_bytes_per_s: tally.received_bytes as f64 / seconds,
@@ -155,7 +162,7 @@ fn late(tally: &Tally) -> result::Late {
 fn bottleneck(tally: &Tally, open: bool) -> Option<String> {
     if !open {
         let percent = 100.0 * tally.busy;
-        let saturated = tally.answered > 0 && tally.busy >= SATURATED;
+        let saturated = tally.came > 0 && tally.busy >= SATURATED;
         return saturated.then(|| {
             format!("a thread was busy for {percent:.0} % of the time; the server may do more: try more --threads, on cores of their own")
         });
@@ -166,6 +173,13 @@ fn bottleneck(tally: &Tally, open: bool) -> Option<String> {
             "{:.1} % of the requests were sent more than 1 ms late because this program was busy; lower the rate, or try more \
              --threads, on cores of their own",
             100.0 * part
+        ));
+    }
+    if tally.busy >= SATURATED {
+        return Some(format!(
+            "a thread was busy for {:.0} % of the time, so replies waited to be read; lower the rate, or try more --threads, on \
+             cores of their own",
+            100.0 * tally.busy
         ));
     }
     let own = tally.own_delay.value_at_quantile(0.5);

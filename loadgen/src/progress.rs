@@ -3,6 +3,7 @@
 use crate::engine::Live;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// Waking up to draw takes the core from the generator; four times a second is not felt.
@@ -20,11 +21,19 @@ pub fn while_running<T>(what: &str, expected: Duration, live: &Live, body: impl 
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let drawing = scope.spawn(|| draw(&bar, live, &done));
-        let outcome = body();
-        done.store(true, Ordering::Relaxed);
-        drawing.thread().unpark();
-        outcome
+        // Dropped by a panic as well: the scope waits for the thread.
+        let _done = Done(&done, drawing.thread().clone());
+        body()
     })
+}
+
+struct Done<'a>(&'a AtomicBool, Thread);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.unpark();
+    }
 }
 
 fn draw(bar: &ProgressBar, live: &Live, done: &AtomicBool) {

@@ -9,9 +9,11 @@ use crate::inputs::{self, Request, Wanted};
 use crate::protocol::{Dialect, Encoded, Protocol};
 use crate::server::{Metrics, Processes};
 use crate::signature::{Io, Signature};
-use crate::target::Target;
-use crate::{replay, result};
+use crate::target::{Endpoint, Target};
+use crate::{measure, replay, result};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::net::sockopt::set_tcp_congestion;
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +60,9 @@ impl Session {
         if target.protocol == Protocol::GraphpipeHttp && protocol == Protocol::Native {
             bail!("native frames are spoken on tcp://HOST:PORT and unix:PATH, not on {address}");
         }
-        possible(&run.loop_)?;
+        congestion_is_there(&run.loop_, &target)?;
         let replay = run.loop_.replay.as_deref().map(replay::read).transpose()?;
+        say_what_is_cut(&run.loop_, replay.as_deref());
         let processes = match &run.checks.server_pids[..] {
             [] => None,
             pids => Some(Processes::new(pids)?),
@@ -110,12 +113,42 @@ pub fn possible(load: &Loop) -> Result<()> {
     ensure!((1..=PIPELINE_MAX).contains(&load.pipeline), "--pipeline is not between 1 and {PIPELINE_MAX}");
     ensure!(load.threads <= load.clients, "{} threads need as many --clients at least", load.threads);
     ensure!(load.rounds > 0, "--rounds 0 measures nothing");
-    ensure!(load.duration >= Duration::from_millis(10), "--duration is below 10ms, in which nothing can be measured");
+    let shortest = Duration::from_millis(10);
+    ensure!(
+        load.duration.is_none_or(|time| time >= shortest),
+        "--duration is below 10ms, in which nothing can be measured"
+    );
+    let has_rate = load.rate.is_some() || load.find_knee.is_some();
+    ensure!(
+        load.arrivals.is_none() || has_rate,
+        "--arrivals says how a rate is spread, and there is none; give a --rate"
+    );
     ensure!(load.timeout >= Duration::from_millis(1), "--timeout is below 1ms");
     if let Some(rate) = load.rate {
         ensure!(rate > 0.0 && rate <= 1e9, "--rate {rate} is not possible; it is requests per second, above 0");
     }
     raise_descriptors(load.clients)
+}
+
+/// A trace that is longer than the round is cut, which nobody should have to find out.
+fn say_what_is_cut(load: &Loop, replay: Option<&[u64]>) {
+    let end = measure::warmup(load) + measure::window(load, replay);
+    let cut = replay.map_or(0, |times| times.iter().filter(|time| u128::from(**time) >= end.as_nanos()).count());
+    if cut > 0 {
+        eprintln!("--duration ends the round before the last {cut} requests of the trace");
+    }
+}
+
+/// A congestion control that the system does not have is no fault of the server.
+fn congestion_is_there(load: &Loop, target: &Target) -> Result<()> {
+    let Some(name) = &load.congestion else { return Ok(()) };
+    ensure!(matches!(target.endpoint, Endpoint::Tcp(_)), "--congestion {name} is for TCP, and this is a Unix socket");
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    set_tcp_congestion(&socket, name).map_err(|error| {
+        let there = "/proc/sys/net/ipv4/tcp_available_congestion_control";
+        let known = std::fs::read_to_string(there).unwrap_or_default();
+        anyhow!("--congestion {name}: {error}; there are: {}", known.trim())
+    })
 }
 
 /// Each connection is a descriptor, of which the system allows few until it is asked.
@@ -172,13 +205,14 @@ fn wanted(inputs: &Inputs) -> Result<Wanted> {
 }
 
 fn checker(checks: &Checks, dialect: &Dialect, signature: &Signature, requests: &[Request]) -> Result<Option<Checker>> {
-    ensure!(checks.tolerance >= 0.0 && checks.tolerance.is_finite(), "--tolerance is not a number from 0 on");
     let Some(with) = &checks.verify else { return Ok(None) };
+    let tolerance = checks.tolerance.unwrap_or(0.0);
+    ensure!(tolerance >= 0.0 && tolerance.is_finite(), "--tolerance is not a number from 0 on");
     let expect = match with.as_str() {
         "echo" => Expect::Echo,
         "first" => Expect::First,
         file => Expect::Golden(file.into()),
     };
-    let checker = Checker::new(&expect, checks.tolerance, dialect, signature, requests);
+    let checker = Checker::new(&expect, tolerance, dialect, signature, requests);
     Ok(Some(checker.map_err(|error| anyhow!("--verify {with}: {error}"))?))
 }

@@ -17,7 +17,7 @@ const UNIX_SEND_BUFFER_BYTES: usize = 1 << 20;
 
 /// Begins to connect. Returns whether that is done already; if not, the socket becomes writable when it is, and
 /// [`outcome`] says how it went.
-pub(super) fn begin(endpoint: &Endpoint, congestion: Option<&str>) -> io::Result<(OwnedFd, bool)> {
+pub fn begin(endpoint: &Endpoint, congestion: Option<&str>) -> io::Result<(OwnedFd, bool)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (socket, outcome) = match endpoint {
         Endpoint::Tcp(address) => {
@@ -47,20 +47,20 @@ pub(super) fn begin(endpoint: &Endpoint, congestion: Option<&str>) -> io::Result
 
 /// How connecting went, once the socket is writable. If it went well, receives that are told to wait do so from now on,
 /// for `patience` at most.
-pub(super) fn outcome(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
+pub fn outcome(socket: &OwnedFd, patience: Duration) -> io::Result<()> {
     sockopt::socket_error(socket)??;
     ioctl_fionbio(socket, false)?;
     Ok(sockopt::set_socket_timeout(socket, Timeout::Recv, Some(patience))?)
 }
 
 /// Sends what the socket takes at once; `WouldBlock` if that is nothing.
-pub(super) fn send(socket: &OwnedFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+pub fn send(socket: &OwnedFd, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     Ok(retry_on_intr(|| sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags))?)
 }
 
 /// Receives what is there, or waits until something is; 0 = the peer will send no more, `WouldBlock` = nothing is there.
-pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8], wait: bool) -> io::Result<usize> {
+pub fn receive(socket: &OwnedFd, buffer: &mut [u8], wait: bool) -> io::Result<usize> {
     let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let (_, bytes) = retry_on_intr(|| recv(socket, &mut *buffer, flags))?;
     Ok(bytes)

@@ -3,8 +3,12 @@
 use crate::protocol::Protocol;
 use graphpipe_client::Address;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long one of several addresses has to accept a connection before the next one is tried.
+const LISTENS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +62,14 @@ impl Target {
     }
 }
 
+/// The first address of a name at which somebody listens, or the first one: `localhost` often means ::1 as well.
 fn look_up(host: &str, text: &str) -> Result<SocketAddr, String> {
-    let mut found = host.to_socket_addrs().map_err(|error| format!("{text:?}: cannot find {host}: {error}"))?;
-    found.next().ok_or_else(|| format!("{text:?}: {host} has no address"))
+    let found = host.to_socket_addrs().map_err(|error| format!("{text:?}: cannot find {host}: {error}"))?;
+    let all: Vec<SocketAddr> = found.collect();
+    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, LISTENS_WITHIN).is_ok();
+    let several = all.get(1).is_some();
+    let heard = several.then(|| all.iter().find(listens)).flatten();
+    heard.or(all.first()).copied().ok_or_else(|| format!("{text:?}: {host} has no address"))
 }
 
 impl fmt::Display for Endpoint {

@@ -6,9 +6,9 @@ use graphpipe_schema::DType;
 use half::{bf16, f16};
 
 /// Holds a tensor against what is expected. `title` says in the error which tensor it is.
-pub fn compare(title: &str, output: &Tensor, expected: &Tensor, tolerance: f64) -> Result<(), String> {
+pub fn compare(title: impl Fn() -> String, output: &Tensor, expected: &Tensor, tolerance: f64) -> Result<(), String> {
     if output.dtype != expected.dtype || output.shape != expected.shape {
-        return Err(format!("{title} is {}, expected {}", output.form(), expected.form()));
+        return Err(format!("{} is {}, expected {}", title(), output.form(), expected.form()));
     }
     let differences = match (&output.data, &expected.data) {
         (Data::Bytes(bytes), Data::Bytes(right)) if bytes == right => return Ok(()),
@@ -25,12 +25,12 @@ pub fn compare(title: &str, output: &Tensor, expected: &Tensor, tolerance: f64) 
             let elements = strings.iter().map(Vec::as_slice).zip(right.iter().map(Vec::as_slice));
             Differences::find(elements, |is, right| is == right, text)
         }
-        _ => return Err(format!("{title} has {} bytes, expected {}", output.bytes(), expected.bytes())),
+        _ => return Err(format!("{} has {} bytes, expected {}", title(), output.bytes(), expected.bytes())),
     };
     let Some(Differences { first, is, right, more }) = differences else { return Ok(()) };
     let more = if more == 0 { String::new() } else { format!(" (and {more} more differ)") };
     let index: Vec<String> = index(first, &expected.shape).iter().map(usize::to_string).collect();
-    Err(format!("{title}: element [{}] is {is}, expected {right}{more}", index.join(",")))
+    Err(format!("{}: element [{}] is {is}, expected {right}{more}", title(), index.join(",")))
 }
 
 /// Where two lists of elements differ, and what the first difference is.

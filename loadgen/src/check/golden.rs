@@ -2,15 +2,27 @@
 //! request. Nothing is compared here.
 
 use crate::inputs::{Request, arrays};
+use crate::protocol::Protocol;
 use crate::signature::Signature;
 use crate::tensor::Tensor;
 use std::path::Path;
 
 /// The outputs of each request that the file knows, under their names; the one of a `.npy` has none, and is the first
 /// output. The error is a sentence without the signature.
-pub fn expected(path: &Path, signature: &Signature, requests: &[Request]) -> Result<Vec<Vec<Tensor>>, String> {
+pub fn expected(
+    path: &Path,
+    protocol: Protocol,
+    signature: &Signature,
+    requests: &[Request],
+) -> Result<Vec<Vec<Tensor>>, String> {
     let outputs = arrays(path)?;
     let file = path.display();
+    // Replies of GraphPipe have no names but those of the signature.
+    let nameless = matches!(protocol, Protocol::Native | Protocol::GraphpipeHttp) && signature.outputs.is_empty();
+    if nameless && outputs.len() > 1 {
+        let count = outputs.len();
+        return Err(format!("{file} has {count} outputs by name, and {protocol} does not say which output is which"));
+    }
     // Where requests are rows of a file, so is this, and its first dimension is that of all requests together.
     let cut = requests.iter().any(|request| request.cut.is_some());
     for output in &outputs {

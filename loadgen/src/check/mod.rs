@@ -2,13 +2,14 @@
 //! What is expected is laid out before the first request; a check reads a reply, and compares. No reply is waited for here.
 
 mod compare;
+mod first;
 mod golden;
 #[cfg(test)]
 mod tests;
 
 use crate::inputs::Request;
 use crate::protocol::{Dialect, Outcome, Protocol, Reply};
-use crate::signature::Signature;
+use crate::signature::{Io, Signature};
 use crate::tensor::{Data, Tensor};
 use compare::compare;
 use graphpipe_schema::DType;
@@ -23,6 +24,24 @@ pub enum Expect {
     First,
     /// The outputs are what a file says: a `.npz` by name, a `.npy` of the first.
     Golden(std::path::PathBuf),
+}
+
+/// What was done with a reply that is not wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It was compared with what is expected.
+    Compared,
+    /// It is the first one, with which others will be compared.
+    Kept,
+}
+
+/// Why a reply is no answer. Each is a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It cannot be read as outputs.
+    Unreadable(String),
+    /// Its outputs are not the right ones.
+    Wrong(String),
 }
 
 /// Compares replies; shared by all threads of a run.
@@ -63,68 +82,106 @@ impl Checker {
             Expect::Echo => Expected::All(requests.iter().map(echo).collect()),
             Expect::First => Expected::First(requests.iter().map(|_| OnceLock::new()).collect()),
             Expect::Golden(path) => Expected::Some(
-                golden::expected(path, signature, requests)
+                golden::expected(path, dialect.protocol, signature, requests)
                     .map_err(|problem| crate::inputs::refusal(&problem, signature))?,
             ),
         };
-        Ok(Checker { dialect: dialect.clone(), signature: signature.clone(), tolerance, expected })
+        let signature = match &expected {
+            Expected::All(all) | Expected::Some(all) if dialect.protocol == Protocol::TfsJson => {
+                typed(signature, all.first().map_or(&[], Vec::as_slice))
+            }
+            _ => signature.clone(),
+        };
+        Ok(Checker { dialect: dialect.clone(), signature, tolerance, expected })
     }
 
-    /// Whether the reply to the `request`-th request is right. The error is a sentence.
-    pub fn check(&self, request: usize, reply: &Reply<'_>) -> Result<(), String> {
+    /// Whether the reply to the `request`-th request is right.
+    pub fn check(&self, request: usize, reply: &Reply<'_>) -> Result<Checked, Problem> {
         if reply.outcome != Outcome::Outputs {
-            return Err(format!("the reply is a refusal: {:?}", reply.outcome));
+            return Err(Problem::Wrong(format!("the reply is a refusal: {:?}", reply.outcome)));
         }
-        self.judge(request, self.dialect.read_outputs(&self.signature, reply)?)
+        let outputs = self.dialect.read_outputs(&self.signature, reply).map_err(Problem::Unreadable)?;
+        self.judge(request, outputs).map_err(Problem::Wrong)
     }
 
     /// Whether these outputs of the `request`-th request are right.
-    fn judge(&self, request: usize, outputs: Vec<Tensor>) -> Result<(), String> {
+    fn judge(&self, request: usize, outputs: Vec<Tensor>) -> Result<Checked, String> {
         match &self.expected {
-            Expected::All(expected) => self.same_count(&outputs, &expected[request])?.each(outputs, &expected[request]),
-            Expected::Some(expected) => self.each(outputs, &expected[request]),
-            Expected::First(first) => match first[request].set(outputs) {
-                Ok(()) => Ok(()),
-                Err(outputs) => {
-                    let expected = first[request].get().expect("it was set, or this reply would be in it");
-                    self.same_count(&outputs, expected)?.each(outputs, expected)
+            Expected::All(expected) => {
+                same_count(outputs.len(), expected[request].len())?;
+                self.each(outputs, &expected[request])?;
+            }
+            Expected::Some(expected) => self.each(outputs, &expected[request])?,
+            Expected::First(first) => {
+                if first[request].get().is_none() {
+                    first::fits(&outputs, &self.signature)?;
                 }
-            },
+                // Another thread may have been faster.
+                let Err(outputs) = first[request].set(outputs) else { return Ok(Checked::Kept) };
+                let expected = first[request].get().expect("it was set, or this reply would be in it");
+                same_count(outputs.len(), expected.len())?;
+                self.each(outputs, expected)?;
+            }
         }
+        Ok(Checked::Compared)
     }
 
-    fn same_count(&self, outputs: &[Tensor], expected: &[Tensor]) -> Result<&Checker, String> {
-        if outputs.len() == expected.len() {
-            return Ok(self);
-        }
-        let s = if outputs.len() == 1 { "" } else { "s" };
-        Err(format!("the reply has {} output{s}, expected {}", outputs.len(), expected.len()))
-    }
-
-    /// Holds each expected tensor against its output: the one of its name, or of its place if it has no name.
+    /// Holds each expected tensor against an output of its own: the one of its name, or of its place if it has no name.
     fn each(&self, mut outputs: Vec<Tensor>, expected: &[Tensor]) -> Result<(), String> {
         // Some protocols have no name for an output that is the only one.
         let alone = outputs.len() == 1 && expected.len() == 1 && outputs[0].name.is_empty();
+        let mut used = vec![false; outputs.len()];
         for (at, expected) in expected.iter().enumerate() {
             let found = if expected.name.is_empty() || alone {
-                outputs.get_mut(at)
+                (at < outputs.len() && !used[at]).then_some(at)
             } else {
-                outputs.iter_mut().find(|output| output.name == expected.name)
+                (0..outputs.len()).find(|&other| !used[other] && outputs[other].name == expected.name)
             };
-            let Some(output) = found else {
+            let Some(found) = found else {
                 return Err(match expected.name.as_str() {
                     "" => format!("the reply has no output {at}"),
                     name => format!("the reply has no output \"{name}\""),
                 });
             };
-            let title = title(output, expected, at);
+            used[found] = true;
+            let output = &mut outputs[found];
             if self.dialect.protocol == Protocol::Raw {
                 dress(output, expected);
             }
-            compare(&title, output, expected, self.tolerance)?;
+            let output = &outputs[found];
+            compare(|| title(output, expected, at), output, expected, self.tolerance)?;
         }
-        Ok(())
+        // What nobody asked about may be anything, but for a second answer to what was.
+        let mut left = outputs.iter().zip(&used).filter(|(_, used)| !**used).map(|(output, _)| &output.name);
+        match left.find(|name| !name.is_empty() && expected.iter().any(|expected| expected.name == **name)) {
+            Some(name) => Err(format!("the reply has output \"{name}\" twice")),
+            None => Ok(()),
+        }
     }
+}
+
+fn same_count(has: usize, expected: usize) -> Result<(), String> {
+    if has == expected {
+        return Ok(());
+    }
+    let s = if has == 1 { "" } else { "s" };
+    Err(format!("the reply has {has} output{s}, expected {expected}"))
+}
+
+/// A signature whose outputs have the types that are expected, where the server has not said them: for the protocol in
+/// which replies do not say them either.
+fn typed(signature: &Signature, expected: &[Tensor]) -> Signature {
+    let mut typed = signature.clone();
+    if typed.outputs.is_empty() {
+        let unknown = |tensor: &Tensor| Io { name: tensor.name.clone(), dtype: None, shape: None };
+        typed.outputs = expected.iter().map(unknown).collect();
+    }
+    for (at, io) in typed.outputs.iter_mut().enumerate() {
+        let named = expected.iter().find(|tensor| !tensor.name.is_empty() && tensor.name == io.name);
+        let placed = expected.get(at).filter(|tensor| tensor.name.is_empty());
+        io.dtype = io.dtype.or(named.or(placed).map(|tensor| tensor.dtype));
+    }
+    typed
 }
 
 /// What an echo replies: the inputs in their order, under whatever names.

@@ -37,7 +37,7 @@ fn data(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
 }
 
-fn error(result: Result<(), String>) -> String {
+fn error(result: Result<Checked, String>) -> String {
     result.unwrap_err()
 }
 
@@ -165,7 +165,7 @@ fn pairs() -> Vec<Request> {
 fn golden_rows_belong_to_the_rows_that_were_sent() {
     // The array in both files is 0, 0.25, … 2.75, in rows of two.
     let row = |first: f32| floats("image", &[2, 2], &[first, first + 0.25, first + 0.5, first + 0.75]);
-    let named = checker(&Expect::Golden(data("two.npz")), 0.0, Protocol::Native, &pairs());
+    let named = checker(&Expect::Golden(data("two.npz")), 0.0, Protocol::OipJson, &pairs());
     let int = |value: i32| value.to_le_bytes();
     let ids = Tensor {
         name: "ids".to_owned(),
@@ -228,4 +228,78 @@ fn golden_files_that_no_reply_can_match_are_refused_up_front() {
     let rows = refused("bool.npy", vec![], &pairs());
     assert!(rows.starts_with("bool.npy has 3 rows, and the inputs' file has 6"), "{rows}");
     assert!(refused("absent.npy", vec![], &one).starts_with("cannot read absent.npy: "));
+}
+
+#[test]
+fn an_output_answers_for_one_expectation_only() {
+    let first = checker(&Expect::First, 0.0, Protocol::OipJson, &[request(vec![])]);
+    let (a, x) = (floats("a", &[1], &[1.0]), floats("x", &[1], &[1.0]));
+    assert_eq!(first.judge(0, vec![a.clone(), x.clone()]), Ok(Checked::Kept));
+    assert_eq!(first.judge(0, vec![x, a.clone()]), Ok(Checked::Compared));
+    assert_eq!(error(first.judge(0, vec![a.clone(), a])), "the reply has no output \"x\"");
+    let golden = checker(&Expect::Golden(data("compressed.npz")), 0.0, Protocol::OipJson, &[request(vec![])]);
+    let name = crate::inputs::arrays(&data("compressed.npz")).unwrap().remove(0).name;
+    let (right, wrong) = (floats(&name, &[100, 10], &[0.0; 1000]), floats(&name, &[1], &[7.0]));
+    golden.judge(0, vec![right.clone()]).unwrap();
+    assert_eq!(error(golden.judge(0, vec![right, wrong])), format!("the reply has output \"{name}\" twice"));
+}
+
+/// A checker of first replies of a model with these outputs.
+fn first_of(outputs: &[(&str, DType, &[i64])]) -> Checker {
+    let io = |&(name, dtype, shape): &(&str, DType, &[i64])| Io {
+        name: name.to_owned(),
+        dtype: Some(dtype),
+        shape: Some(shape.to_vec()),
+    };
+    let signature = Signature { outputs: outputs.iter().map(io).collect(), ..Signature::default() };
+    let dialect =
+        Dialect { protocol: Protocol::OipJson, host: String::new(), path: String::new(), model: String::new() };
+    Checker::new(&Expect::First, 0.0, &dialect, &signature, &[request(vec![])]).unwrap()
+}
+
+#[test]
+fn a_first_reply_that_is_not_what_the_signature_says_is_wrong_and_not_kept() {
+    let first = first_of(&[("y", DType::Float32, &[-1, 2])]);
+    let gives = "and the model gives y float32[?,2]";
+    for (tensor, form) in [
+        (floats("y", &[2], &[1.0; 2]), "float32[2]"),
+        (floats("y", &[1, 3], &[1.0; 3]), "float32[1,3]"),
+        (Tensor { name: "y".to_owned(), ..bytes(&[1]) }, "uint8[1]"),
+    ] {
+        assert_eq!(error(first.judge(0, vec![tensor])), format!("output \"y\" is {form}, {gives}"));
+    }
+    assert_eq!(error(first.judge(0, vec![])), "the reply has 0 outputs, expected 1");
+    let other = first.judge(0, vec![floats("z", &[1, 2], &[1.0; 2])]);
+    assert_eq!(error(other), "the reply has no output \"y\"");
+    let right = || vec![floats("y", &[1, 2], &[1.0; 2])];
+    assert_eq!(first.judge(0, right()), Ok(Checked::Kept));
+    assert_eq!(first.judge(0, right()), Ok(Checked::Compared));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_from_what_is_wrong() {
+    let echo = echo_of(vec![floats("x", &[1], &[1.0])], 0.0);
+    let reply = |outcome, body| Reply { id: None, outcome, closes: false, json_bytes: None, body };
+    let unreadable = echo.check(0, &reply(Outcome::Outputs, b"nonsense")).unwrap_err();
+    assert!(matches!(&unreadable, Problem::Unreadable(why) if why.starts_with("the reply is no GraphPipe message")));
+    assert!(matches!(echo.check(0, &reply(Outcome::Status(500), b"")), Err(Problem::Wrong(_))));
+}
+
+#[test]
+fn types_that_nobody_has_said_are_those_that_are_expected() {
+    let inputs = || vec![floats("x", &[2], &[0.1, 1.0])];
+    let echo = checker(&Expect::Echo, 0.0, Protocol::TfsJson, &[request(inputs())]);
+    for body in [br#"{"outputs":[0.1,1.0]}"#.as_slice(), br#"{"outputs":{"y":[0.1,1.0]}}"#] {
+        let reply = Reply { id: None, outcome: Outcome::Outputs, closes: false, json_bytes: None, body };
+        assert_eq!(echo.check(0, &reply), Ok(Checked::Compared));
+    }
+}
+
+#[test]
+fn several_names_are_of_no_use_where_replies_have_none() {
+    let dialect =
+        Dialect { protocol: Protocol::Native, host: String::new(), path: String::new(), model: String::new() };
+    let golden = Expect::Golden(data("two.npz"));
+    let error = Checker::new(&golden, 0.0, &dialect, &Signature::default(), &[request(vec![])]).unwrap_err();
+    assert!(error.contains("has 2 outputs by name, and native does not say which output is which"), "{error}");
 }

@@ -68,12 +68,18 @@ impl Arrivals {
             Schedule::Poisson { rate, seed } => Kind::Poisson {
                 at: 0.0,
                 mean: 1e9 * threads as f64 / rate,
-                chance: fastrand::Rng::with_seed(seed.wrapping_add(thread as u64)),
+                chance: fastrand::Rng::with_seed(mixed(*seed, thread as u64)),
             },
             Schedule::Replay(times) => Kind::Replay { next: thread, step: threads, times: Arc::clone(times) },
         };
         Arrivals { kind, end }
     }
+}
+
+/// A seed of its own for each thread of each round: neighbouring seeds must not meet.
+pub fn mixed(seed: u64, index: u64) -> u64 {
+    // Golden ratio, as in SplitMix64: an odd number whose multiples spread over all of u64.
+    fastrand::Rng::with_seed(seed ^ index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).u64(..)
 }
 
 impl Iterator for Arrivals {

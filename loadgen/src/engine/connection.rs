@@ -3,8 +3,8 @@
 
 use super::failure::Failure;
 use super::ledger::{Asked, Ledger};
-use super::socket;
 use crate::protocol::{Encoded, Replies};
+use crate::socket;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -194,7 +194,7 @@ impl Connection {
         for (index, slot) in self.order.drain(..).enumerate() {
             if let Some(asked) = self.slots[usize::from(slot)].asked.take() {
                 let failure = if index == 0 { end.failure } else { others };
-                ledger.fail(asked.intended, failure, || end.text.clone());
+                ledger.fail(asked.intended, now, failure, || end.text.clone());
             }
             self.free.push(slot);
         }

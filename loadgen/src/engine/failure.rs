@@ -24,6 +24,8 @@ pub(super) enum Failure {
     Code(i64),
     /// The server refused it with a status of HTTP.
     Status(u16),
+    /// One kind more than are told apart.
+    Other,
 }
 
 impl fmt::Display for Failure {
@@ -42,6 +44,7 @@ impl fmt::Display for Failure {
                 None => write!(f, "code {code}"),
             },
             Failure::Status(status) => write!(f, "HTTP {status}"),
+            Failure::Other => f.write_str("other"),
         }
     }
 }
@@ -57,7 +60,7 @@ impl Failures {
     /// Counts one; `text` is asked for once per kind.
     pub(super) fn count(&mut self, failure: Failure, text: impl FnOnce() -> String) {
         let known = self.0.contains_key(&failure);
-        let failure = if known || self.0.len() < KINDS_MAX { failure } else { Failure::Protocol };
+        let failure = if known || self.0.len() < KINDS_MAX { failure } else { Failure::Other };
         self.0.entry(failure).or_insert_with(|| (0, text())).0 += 1;
     }
 

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::tally::{LATE_NS, Tally};
 use super::{Live, Plan, nanos};
+use crate::check::{Checked, Problem};
 use crate::protocol::{Outcome, Reply};
 
 /// A thread's account of a round.
@@ -59,14 +60,14 @@ impl<'a> Ledger<'a> {
     }
 
     /// A request was not sent in all the time it had; for `own` nanoseconds of it this thread is to blame.
-    pub(super) fn unsent(&mut self, intended: u64, own: u64) {
+    pub(super) fn unsent(&mut self, intended: u64, now: u64, own: u64) {
         if self.counts(intended) {
             self.tally.intended += 1;
             self.tally.own_late += u64::from(own > LATE_NS);
         }
         let timeout = self.plan.timeout;
-        self.fail(intended, Failure::Unsent, || {
-            format!("no connection was free within {timeout:?}; more --clients or --pipeline would send more")
+        self.fail(intended, now, Failure::Unsent, || {
+            format!("no connection could take it within {timeout:?}: all were busy, or none was open")
         });
     }
 
@@ -86,28 +87,31 @@ impl<'a> Ledger<'a> {
     pub(super) fn answered(&mut self, asked: Asked, reply: &Reply<'_>, now: u64) {
         match reply.outcome {
             Outcome::Outputs => {}
-            Outcome::Code(code) => return self.fail(asked.intended, Failure::Code(code), || reply.refusal_text()),
+            Outcome::Code(code) => return self.fail(asked.intended, now, Failure::Code(code), || reply.refusal_text()),
             Outcome::Status(status) => {
-                return self.fail(asked.intended, Failure::Status(status), || reply.refusal_text());
+                return self.fail(asked.intended, now, Failure::Status(status), || reply.refusal_text());
             }
         }
         if let Some(checker) = self.plan.checker {
-            if let Err(text) = checker.check(asked.request as usize, reply) {
-                return self.fail(asked.intended, Failure::Wrong, || text);
+            match checker.check(asked.request as usize, reply) {
+                Ok(Checked::Compared) => self.tally.verified += u64::from(self.counts(asked.intended)),
+                Ok(Checked::Kept) => {}
+                Err(Problem::Unreadable(text)) => return self.fail(asked.intended, now, Failure::Protocol, || text),
+                Err(Problem::Wrong(text)) => return self.fail(asked.intended, now, Failure::Wrong, || text),
             }
-            self.tally.verified += u64::from(self.counts(asked.intended));
         }
         self.live.count(true);
-        self.tally.answered += u64::from(self.counts(now));
+        self.tally.came += u64::from(self.counts(now));
         if self.counts(asked.intended) {
             self.tally.latency.saturating_record(now - asked.intended);
         }
     }
 
-    /// A request, or a connection that was to carry requests, has failed.
-    pub(super) fn fail(&mut self, intended: u64, failure: Failure, text: impl FnOnce() -> String) {
+    /// A request, or a connection that was to carry requests, has failed. It counts if it should have been sent within the
+    /// window, and if it failed there: what was asked before and hangs is no less broken.
+    pub(super) fn fail(&mut self, intended: u64, now: u64, failure: Failure, text: impl FnOnce() -> String) {
         self.live.count(false);
-        if self.counts(intended) {
+        if self.counts(intended) || self.counts(now) {
             self.tally.fail(failure, text);
         }
     }

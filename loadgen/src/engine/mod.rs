@@ -14,12 +14,11 @@ mod arrivals;
 mod connection;
 mod failure;
 mod ledger;
-mod socket;
 mod tally;
 mod thread_time;
 mod worker;
 
-pub use arrivals::{Pace, Schedule};
+pub use arrivals::{Pace, Schedule, mixed};
 pub use tally::Tally;
 
 use crate::check::Checker;

@@ -8,12 +8,12 @@ pub const LATE_NS: u64 = 1_000_000;
 /// Histograms are exact to three digits up to this, and count what is longer as this: an hour, in nanoseconds.
 const LONGEST_NS: u64 = 3_600_000_000_000;
 
-/// What a round has counted. All of it concerns requests that should have been sent within the window, but `answered` and
+/// What a round has counted. All of it concerns requests that should have been sent within the window, but `came` and
 /// the bytes, which are what happened within the window.
 #[derive(Debug)]
 pub struct Tally {
-    /// Replies with outputs that came within the window, whenever their requests should have been sent.
-    pub answered: u64,
+    /// Replies with outputs that came within the window, whenever their requests should have been sent: the rate.
+    pub came: u64,
     /// Bytes that were sent within the window.
     pub sent_bytes: u64,
     /// Bytes that were received within the window.
@@ -42,7 +42,7 @@ impl Default for Tally {
     fn default() -> Tally {
         let histogram = || Histogram::new_with_max(LONGEST_NS, 3).expect("bounds that HdrHistogram takes");
         Tally {
-            answered: 0,
+            came: 0,
             sent_bytes: 0,
             received_bytes: 0,
             latency: histogram(),
@@ -64,7 +64,7 @@ impl Tally {
     }
 
     pub(super) fn merge(&mut self, other: Tally) {
-        self.answered += other.answered;
+        self.came += other.came;
         self.sent_bytes += other.sent_bytes;
         self.received_bytes += other.received_bytes;
         for (mine, others) in

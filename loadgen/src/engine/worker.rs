@@ -5,7 +5,8 @@ use super::connection::{Connection, End, State};
 use super::failure::Failure;
 use super::ledger::{Asked, Ledger};
 use super::tally::Tally;
-use super::{Clock, Live, Plan, nanos, socket, thread_time};
+use super::{Clock, Live, Plan, nanos, thread_time};
+use crate::socket;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -47,6 +48,8 @@ pub(super) struct Worker<'a> {
     ledger: Ledger<'a>,
     /// When timeouts are looked for next.
     next_look: u64,
+    /// Whether more requests than one look takes are to be given up: then there is no time to sleep.
+    gives_up: bool,
     awake: Awake,
 }
 
@@ -56,19 +59,19 @@ struct Awake {
     /// When the window began and ended, as soon as it was noticed, and how long the thread had been awake until then.
     at_begin: Option<(u64, u64)>,
     at_end: Option<(u64, u64)>,
-    /// Of a thread that never sleeps: nanoseconds of polls that found nothing.
-    idle_polls: u64,
+    /// Nanoseconds in which it slept, or polled and found nothing.
+    idle: u64,
 }
 
 impl Awake {
-    /// The part of the window in which it was awake, 0 to 1.
-    fn part(&self, spin: bool) -> f64 {
+    /// The part of the window in which it worked or wanted to, 0 to 1. A thread that polls is never asleep: there it is the
+    /// time outside of waits; otherwise the kernel knows better, which also counts how long it waited for its core.
+    fn part(&self, polls: bool) -> f64 {
         let (Some((begin, awake_at_begin)), Some((end, awake_at_end))) = (self.at_begin, self.at_end) else {
             return 0.0;
         };
         let whole = end.saturating_sub(begin).max(1) as f64;
-        let awake =
-            if spin { whole - self.idle_polls as f64 } else { awake_at_end.saturating_sub(awake_at_begin) as f64 };
+        let awake = if polls { whole - self.idle as f64 } else { awake_at_end.saturating_sub(awake_at_begin) as f64 };
         (awake / whole).clamp(0.0, 1.0)
     }
 }
@@ -98,6 +101,7 @@ impl<'a> Worker<'a> {
             buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
             ledger,
             next_look: 0,
+            gives_up: false,
             awake: Awake::default(),
         })
     }
@@ -118,7 +122,7 @@ impl<'a> Worker<'a> {
             if self.is_a_dialogue() {
                 let before = self.clock.now();
                 if !self.receive(0, !self.plan.spin)? {
-                    self.nothing_came(before, self.clock.now());
+                    self.rested(before, self.clock.now());
                 }
                 continue;
             }
@@ -132,7 +136,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        let awake = self.awake.part(self.plan.spin);
+        let awake = self.awake.part(self.plan.spin || self.arrivals.is_some());
         Ok((self.ledger.close(awake), self.connections))
     }
 
@@ -150,7 +154,7 @@ impl<'a> Worker<'a> {
         if let Some(due) = self.due.filter(|_| !self.ready.is_empty()) {
             until = until.min(due.saturating_sub(WAKE_NS));
         }
-        let sleep = if self.plan.spin { 0 } else { until.saturating_sub(now) };
+        let sleep = if self.plan.spin || self.gives_up { 0 } else { until.saturating_sub(now) };
         let timeout = Timespec { tv_sec: (sleep / 1_000_000_000) as i64, tv_nsec: (sleep % 1_000_000_000) as i64 };
         let count = match epoll::wait(&self.epoll, events, Some(&timeout)) {
             Ok(count) => count,
@@ -161,18 +165,15 @@ impl<'a> Worker<'a> {
         if count == 0 || woken - now > REST_NS {
             // A sleep that ended later than it was to is no rest from then on.
             self.rested_at = woken.min(now + sleep);
-        }
-        if count == 0 {
-            self.nothing_came(now, woken);
+            self.rested(now, self.rested_at);
         }
         Ok(count)
     }
 
-    /// A wait from `before` to `after` has found nothing.
-    fn nothing_came(&mut self, before: u64, after: u64) {
-        if self.plan.spin && before >= self.ledger.begin() && after <= self.ledger.end() {
-            self.awake.idle_polls += after - before;
-        }
+    /// There was nothing to do from `begin` to `end`.
+    fn rested(&mut self, begin: u64, end: u64) {
+        let begin = begin.max(self.ledger.begin());
+        self.awake.idle += end.min(self.ledger.end()).saturating_sub(begin);
     }
 
     /// Sends what is to be sent now.
@@ -200,14 +201,19 @@ impl<'a> Worker<'a> {
 
     fn issue_due(&mut self) -> io::Result<()> {
         let mut given_up = 0;
+        self.gives_up = false;
         while let Some(intended) = self.due {
             let now = self.clock.now();
-            if intended > now || given_up == GIVE_UP_MAX {
+            if intended > now {
+                break;
+            }
+            if given_up == GIVE_UP_MAX {
+                self.gives_up = true;
                 break;
             }
             if now - intended > nanos(self.plan.timeout) {
                 given_up += 1;
-                self.ledger.unsent(intended, now - intended.max(self.rested_at));
+                self.ledger.unsent(intended, now, now - intended.max(self.rested_at));
                 self.due = self.arrivals.as_mut().and_then(Iterator::next);
                 continue;
             }
@@ -256,7 +262,7 @@ impl<'a> Worker<'a> {
     fn watch(&self, index: u32) -> io::Result<()> {
         let connection = &self.connections[index as usize];
         let State::Open { socket } = &connection.state else { return Ok(()) };
-        epoll::modify(&self.epoll, socket, data(connection, index), interest(connection))?;
+        epoll::modify(&self.epoll, socket, event_data(connection, index), interest(connection))?;
         Ok(())
     }
 
@@ -323,13 +329,13 @@ impl<'a> Worker<'a> {
                 epoll::add(
                     &self.epoll,
                     &socket,
-                    data(connection, index),
+                    event_data(connection, index),
                     epoll::EventFlags::IN | epoll::EventFlags::OUT,
                 )?;
                 connection.state = State::Connecting { socket, since: now };
                 if done { self.connected(index) } else { Ok(()) }
             }
-            // The system refuses what only it can refuse: no descriptors, or a congestion control that it does not have.
+            // What the system does not give is nobody's fault at the other end.
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => Err(error),
             Err(error) => {
                 self.refused(index, &error);
@@ -340,10 +346,11 @@ impl<'a> Worker<'a> {
 
     /// A connection is made, or is not.
     fn connected(&mut self, index: u32) -> io::Result<()> {
+        let patience = Duration::from_nanos(self.look_ns());
         let connection = &mut self.connections[index as usize];
         let state = std::mem::replace(&mut connection.state, State::Down { again_at: 0 });
         let State::Connecting { socket, .. } = state else { return Ok(()) };
-        if let Err(error) = socket::outcome(&socket, Duration::from_nanos(LOOK_NS.1)) {
+        if let Err(error) = socket::outcome(&socket, patience) {
             self.refused(index, &error);
             return Ok(());
         }
@@ -356,7 +363,8 @@ impl<'a> Worker<'a> {
     /// The server has not accepted a connection.
     fn refused(&mut self, index: u32, error: &io::Error) {
         let endpoint = self.plan.endpoint;
-        self.ledger.fail(self.clock.now(), Failure::Connect, || format!("cannot connect to {endpoint}: {error}"));
+        let now = self.clock.now();
+        self.ledger.fail(now, now, Failure::Connect, || format!("cannot connect to {endpoint}: {error}"));
         let end = End { failure: Failure::Connect, text: String::new() };
         let connection = &mut self.connections[index as usize];
         let replies = self.plan.dialect.replies(self.plan.checker.is_some());
@@ -367,10 +375,15 @@ impl<'a> Worker<'a> {
         self.next_look = self.next_look.min(again_at);
     }
 
+    /// How long after one look for timeouts the next one is.
+    fn look_ns(&self) -> u64 {
+        (nanos(self.plan.timeout) / 16).clamp(LOOK_NS.0, LOOK_NS.1)
+    }
+
     /// Looks for timeouts and for connections that are to be made, and decides when to look again.
     fn look_around(&mut self, now: u64) -> io::Result<()> {
         let timeout = nanos(self.plan.timeout);
-        self.next_look = now + (timeout / 16).clamp(LOOK_NS.0, LOOK_NS.1);
+        self.next_look = now + self.look_ns();
         for (time, mark) in
             [(self.ledger.begin(), &mut self.awake.at_begin), (self.ledger.end(), &mut self.awake.at_end)]
         {
@@ -401,7 +414,7 @@ impl<'a> Worker<'a> {
 }
 
 /// What an event of this connection carries: its place and its generation.
-fn data(connection: &Connection, index: u32) -> epoll::EventData {
+fn event_data(connection: &Connection, index: u32) -> epoll::EventData {
     epoll::EventData::new_u64(u64::from(connection.generation) << 32 | u64::from(index))
 }
 

@@ -36,7 +36,7 @@ fn archive(path: &Path) -> Result<Vec<Tensor>, String> {
             return Err(format!("it has {name:?} twice"));
         }
         let tensor = bounded(entry, &mut left).and_then(|bytes| npy::read(&bytes));
-        let tensor = tensor.map_err(|problem| format!("{file}: {problem}"))?;
+        let tensor = tensor.map_err(|problem| format!("{file:?}: {problem}"))?;
         tensors.push(Tensor { name: name.to_owned(), ..tensor });
     }
     if tensors.is_empty() {

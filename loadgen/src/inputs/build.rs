@@ -2,6 +2,7 @@
 
 use super::fit::{Source, rows, source};
 use super::generate::{element_bytes, elements};
+use super::options::Slot;
 use super::{ALL_BYTES_MAX, BYTES_MAX, Cut, Request, Wanted, options, source as files};
 use crate::signature::Signature;
 use crate::tensor::{Form, Tensor};
@@ -21,10 +22,12 @@ pub fn requests(signature: &Signature, wanted: &Wanted) -> Result<Vec<Request>, 
         inputs.push((slot.name.clone(), source(slot, array, rows, wanted.rows)?));
     }
     let bytes = request_bytes(&inputs)?;
+    // What was asked for is what is counted.
+    let counted = wanted.rows.map_or_else(|| open_rows(&slots, &inputs), u64::from);
     let most = usize::try_from(ALL_BYTES_MAX / bytes.max(1)).unwrap_or(usize::MAX).min(wanted.distinct).max(1);
     match rows_of_files(&inputs)? {
         Some(of) => Ok(cut(&inputs, Cut { first: 0, rows, of }, most, wanted.seed)),
-        None => Ok(different(&inputs, most, wanted.seed)),
+        None => Ok(different(&inputs, counted, most, wanted.seed)),
     }
 }
 
@@ -40,6 +43,12 @@ fn request_bytes(inputs: &[(String, Source)]) -> Result<u64, String> {
         })?;
     }
     Ok(sum)
+}
+
+/// How many elements a shape has whose bytes have been counted.
+fn count(shape: &[i64]) -> usize {
+    let count = shape.iter().try_fold(1_usize, |count, dim| count.checked_mul(*dim as usize));
+    count.expect("the same product was held against the bound of a request")
 }
 
 /// How many rows the files have that requests are cut out of; `None` if none are.
@@ -62,18 +71,18 @@ fn rows_of_files(inputs: &[(String, Source)]) -> Result<Option<u64>, String> {
 fn cut(inputs: &[(String, Source)], first: Cut, most: usize, seed: u64) -> Vec<Request> {
     let mut rng = Rng::with_seed(seed);
     let all = (0..first.of / first.rows).map(|at| Cut { first: at * first.rows, ..first });
-    all.take(most).map(|cut| request(inputs, Some(cut), &mut rng)).collect()
+    all.take(most).map(|cut| request(inputs, cut.rows, Some(cut), &mut rng)).collect()
 }
 
 /// Requests that differ in what is generated; there may be fewer than `most`, of a bool there are two.
-fn different(inputs: &[(String, Source)], most: usize, seed: u64) -> Vec<Request> {
+fn different(inputs: &[(String, Source)], rows: u64, most: usize, seed: u64) -> Vec<Request> {
     let mut rng = Rng::with_seed(seed);
     let generated = inputs.iter().any(|(_, source)| matches!(source, Source::Generated(..)));
     let tries = if generated { most } else { 1 };
     let mut seen = HashSet::new();
     let mut requests = Vec::new();
     for _ in 0..tries {
-        let request = request(inputs, None, &mut rng);
+        let request = request(inputs, rows, None, &mut rng);
         let mut hasher = DefaultHasher::new();
         request.inputs.iter().for_each(|input| input.data.hash(&mut hasher));
         if seen.insert(hasher.finish()) {
@@ -83,8 +92,8 @@ fn different(inputs: &[(String, Source)], most: usize, seed: u64) -> Vec<Request
     requests
 }
 
-fn request(inputs: &[(String, Source)], cut: Option<Cut>, rng: &mut Rng) -> Request {
-    let inputs: Vec<Tensor> = inputs
+fn request(inputs: &[(String, Source)], rows: u64, cut: Option<Cut>, rng: &mut Rng) -> Request {
+    let inputs = inputs
         .iter()
         .map(|(name, source)| match (source, cut) {
             (Source::Whole(tensor), _) | (Source::Rows(tensor, _), None) => tensor.clone(),
@@ -93,17 +102,19 @@ fn request(inputs: &[(String, Source)], cut: Option<Cut>, rng: &mut Rng) -> Requ
                 name: name.clone(),
                 dtype: *dtype,
                 shape: shape.clone(),
-                data: elements(rng, *dtype, shape.iter().product::<i64>() as usize),
+                data: elements(rng, *dtype, count(shape)),
             },
         })
         .collect();
-    let rows = common_rows(&inputs);
     Request { inputs, rows, cut }
 }
 
-/// The first dimension that all inputs have; 1 where there is none.
-fn common_rows(inputs: &[Tensor]) -> u64 {
-    let first = |input: &Tensor| input.shape.first().copied();
-    let Some(rows) = inputs.first().and_then(first) else { return 1 };
-    if inputs.iter().all(|input| first(input) == Some(rows)) { rows as u64 } else { 1 }
+/// The first dimension of the inputs of which it is open; 1 where there are none, or where they are not of one mind.
+fn open_rows(slots: &[Slot], inputs: &[(String, Source)]) -> u64 {
+    let first = |(slot, (_, source)): (&Slot, &(String, Source))| {
+        source.form().1.first().map(|rows| *rows as u64).filter(|_| slot.open)
+    };
+    let mut rows = slots.iter().zip(inputs).filter_map(first);
+    let Some(one) = rows.next() else { return 1 };
+    if rows.all(|other| other == one) { one } else { 1 }
 }

@@ -46,20 +46,27 @@ pub fn rows(slots: &[Slot], arrays: &[Option<Array>], told: Option<u32>) -> Resu
         }
         return Ok(rows);
     }
-    let mut found: Option<(&str, u64)> = None;
+    let mut found: Option<(String, u64)> = None;
     for (slot, array) in slots.iter().zip(arrays) {
-        let Some(array) = array else { continue };
-        let open = slot.dims.as_ref().is_none_or(|dims| dims.first() == Some(&None));
-        let Some(rows) = array.tensor.shape.first().map(|rows| *rows as u64).filter(|_| open) else { continue };
-        match found {
-            Some((file, of_file)) if of_file != rows => {
-                return Err(format!("{file} has {of_file} rows, {} has {rows}", array.file));
+        let Some((name, rows)) = own_rows(slot, array.as_ref()) else { continue };
+        match &found {
+            Some((other, of_other)) if *of_other != rows => {
+                return Err(format!("{other} has {of_other} rows, {name} has {rows}"));
             }
-            _ => found = Some((&array.file, rows)),
+            _ => found = Some((name, rows)),
         }
     }
-    let of_shape = slots.iter().find_map(|slot| slot.rows);
-    Ok(found.map(|(_, rows)| rows).or(of_shape).unwrap_or(1))
+    Ok(found.map_or(1, |(_, rows)| rows))
+}
+
+/// The rows that a `--shape` or a file gives an input whose first dimension is open, and the name of who says so.
+fn own_rows(slot: &Slot, array: Option<&Array>) -> Option<(String, u64)> {
+    if let Some(rows) = slot.rows {
+        return Some((format!("by --shape {slot}"), rows));
+    }
+    let open = slot.dims.as_ref().is_none_or(|dims| dims.first() == Some(&None));
+    let array = array.filter(|_| open)?;
+    Some((array.file.clone(), *array.tensor.shape.first()? as u64))
 }
 
 /// Where an input's tensors come from.

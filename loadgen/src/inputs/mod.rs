@@ -4,8 +4,9 @@
 //! its inputs has those that the options name, float32 unless they say otherwise; if they name none, one without a name.
 //!
 //! Rows are the first dimension where the signature leaves it open: `--rows`, else as many as the files have, else what
-//! a `--shape` says, else 1. A file with more rows than `--rows` makes a request of each `--rows` of them, in order and as
-//! often as they fit; rows that are left over are not sent. Without `--rows` a file is one request.
+//! a `--shape` says, else 1; where two of these say different things, they are refused. A file with more rows than
+//! `--rows` makes a request of each `--rows` of them, in order and as often as they fit; rows that are left over are not
+//! sent. Without `--rows` a file is one request.
 //!
 //! Generated values come from the seed: floats are even in 0..1 (float16 in steps of 2^-11 and bfloat16 of 2^-8, which
 //! they can all say exactly), integers are 0 to 9, so that they suit as classes and tokens of any model, strings are
@@ -50,7 +51,7 @@ pub struct Wanted {
 pub struct Request {
     /// The inputs.
     pub inputs: Vec<Tensor>,
-    /// The common first dimension; 1 where there is none.
+    /// `--rows`, else the first dimension where the signature leaves it open; 1 where it is open in no input.
     pub rows: u64,
     /// Which rows of its file it is; `None` if it was not cut out of one.
     pub cut: Option<Cut>,

@@ -14,7 +14,10 @@ mod tests;
 /// Reads a file. The error is a phrase that can follow `cannot read FILE: `.
 pub fn read(file: &[u8]) -> Result<Tensor, String> {
     let (header, bytes) = header(file)?;
-    let kind = Kind::read(header.descr).ok_or_else(|| format!("its elements are {:?}, not sent here", header.descr))?;
+    let kind = Kind::read(header.descr).ok_or_else(|| {
+        let descr: String = header.descr.chars().take(40).collect();
+        format!("its elements are {descr:?}, not sent here: b1, u1 to u8, i1 to i8, f2 to f8, S, U and V2 are")
+    })?;
     let in_bounds = header.shape.iter().all(|dim| *dim as u64 <= BYTES_MAX);
     let size = header.shape.iter().try_fold(1, |count: usize, dim| count.checked_mul(*dim)).filter(|_| in_bounds);
     let size = size.and_then(|count| count.checked_mul(kind.item_bytes()?));
@@ -110,7 +113,9 @@ fn header(file: &[u8]) -> Result<(Header<'_>, &[u8]), String> {
     let (text, elements) = rest.split_at_checked(length as usize).ok_or(SHORT)?;
     let text = std::str::from_utf8(text).map_err(|_| "its header is not text")?;
     let mut words = Words(text);
-    let header = words.header().ok_or_else(|| format!("its header is not understood: {:.200}", text.trim_end()))?;
+    let header = words.header().ok_or_else(|| {
+        format!("its header is not understood: {:?}", text.trim_end().chars().take(200).collect::<String>())
+    })?;
     Ok((header, elements))
 }
 

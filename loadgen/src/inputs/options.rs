@@ -17,16 +17,18 @@ pub struct Slot {
     pub dims: Option<Vec<Option<u64>>>,
     /// What `--shape` says of a first dimension that the signature leaves open.
     pub rows: Option<u64>,
+    /// Whether the signature leaves the first dimension open, or all of them.
+    pub open: bool,
 }
 
 /// All inputs in the signature's order. `named` are the names of options that come with files.
 pub fn slots(signature: &Signature, wanted: &Wanted, named: &[Option<String>]) -> Result<Vec<Slot>, String> {
-    let mut slots: Vec<Slot> = signature.inputs.iter().map(Slot::from_signature).collect();
+    let mut slots: Vec<Slot> = signature.inputs.iter().map(Slot::from_signature).collect::<Result<_, _>>()?;
     if slots.is_empty() {
         slots = made_up(wanted, named);
     }
     for text in &wanted.dtypes {
-        let (name, value) = split(text);
+        let (name, value) = split(signature, text);
         let dtype = DType::ALL.into_iter().find(|dtype| dtype.name() == value).ok_or_else(|| {
             let known: Vec<_> = DType::ALL.iter().map(|dtype| dtype.name()).collect();
             format!("--dtype {text}: types are {}", known.join(", "))
@@ -39,7 +41,7 @@ pub fn slots(signature: &Signature, wanted: &Wanted, named: &[Option<String>]) -
         slot.dtype = Some(dtype);
     }
     for text in &wanted.shapes {
-        let (name, value) = split(text);
+        let (name, value) = split(signature, text);
         let dims = dims(value).map_err(|problem| format!("--shape {text}: {problem}"))?;
         let at = find(&slots, &format!("--shape {text}"), name)?;
         slots[at].shape(&dims).map_err(|problem| format!("--shape {text}: {problem}"))?;
@@ -60,10 +62,15 @@ pub fn find(slots: &[Slot], option: &str, name: Option<&str>) -> Result<usize, S
 }
 
 impl Slot {
-    fn from_signature(io: &Io) -> Slot {
+    fn from_signature(io: &Io) -> Result<Slot, String> {
         let dims = io.shape.as_ref().map(|shape| shape.iter().map(|dim| u64::try_from(*dim).ok()).collect());
+        let dims: Option<Vec<Option<u64>>> = dims;
+        if dims.iter().flatten().any(|dim| *dim == Some(0)) {
+            return Err(format!("input \"{}\" has a dimension of 0: there is nothing to send in it", io.name));
+        }
+        let open = dims.as_ref().is_none_or(|dims| dims.first() == Some(&None));
         let dtype = io.dtype.filter(|dtype| *dtype != DType::Null);
-        Slot { name: io.name.clone(), dtype, dtype_default: None, dims, rows: None }
+        Ok(Slot { name: io.name.clone(), dtype, dtype_default: None, dims, rows: None, open })
     }
 
     /// Fills open dimensions with those of a `--shape`.
@@ -97,7 +104,8 @@ impl std::fmt::Display for Slot {
 
 /// The inputs of a server that says nothing of them: those that options name, in the order of the kinds of options.
 fn made_up(wanted: &Wanted, files: &[Option<String>]) -> Vec<Slot> {
-    let options = wanted.shapes.iter().chain(&wanted.dtypes).filter_map(|text| split(text).0);
+    let nothing = Signature::default();
+    let options = wanted.shapes.iter().chain(&wanted.dtypes).filter_map(|text| split(&nothing, text).0);
     let mut names: Vec<&str> = Vec::new();
     for name in options.chain(files.iter().flatten().map(String::as_str)) {
         if !names.contains(&name) {
@@ -113,13 +121,25 @@ fn made_up(wanted: &Wanted, files: &[Option<String>]) -> Vec<Slot> {
         dtype_default: Some(DType::Float32),
         dims: None,
         rows: None,
+        open: true,
     };
     names.into_iter().map(slot).collect()
 }
 
 /// Splits `NAME=VALUE`; a value has no `=`, a name may.
-fn split(text: &str) -> (Option<&str>, &str) {
-    text.rsplit_once('=').map_or((None, text), |(name, value)| (Some(name), value))
+fn split<'a>(signature: &Signature, text: &'a str) -> (Option<&'a str>, &'a str) {
+    match known(signature, text).or_else(|| text.rsplit_once('=')) {
+        Some((name, value)) => (Some(name), value),
+        None => (None, text),
+    }
+}
+
+/// Splits `NAME=…` behind the longest name of an input that it begins with.
+pub fn known<'a>(signature: &Signature, text: &'a str) -> Option<(&'a str, &'a str)> {
+    let names = signature.inputs.iter().map(|input| input.name.as_str()).filter(|name| !name.is_empty());
+    let begins = names.filter(|name| text.strip_prefix(*name).is_some_and(|rest| rest.starts_with('=')));
+    let longest = begins.map(str::len).max()?;
+    Some((&text[..longest], &text[longest + 1..]))
 }
 
 /// Reads `1,784`; nothing is the shape of a scalar.

@@ -2,7 +2,7 @@
 //! is one that the input takes is not looked at here.
 
 use super::archive::{arrays, extension};
-use super::options::{Slot, find};
+use super::options::{Slot, find, known};
 use super::picture;
 use crate::signature::Signature;
 use crate::tensor::Tensor;
@@ -94,10 +94,10 @@ impl Array {
 
 /// Splits `NAME=FILE`. What is no input's name may be a part of the file's.
 fn split<'a>(signature: &Signature, text: &'a str) -> (Option<&'a str>, &'a str) {
-    match text.split_once('=') {
-        Some((name, file)) if signature.inputs.iter().any(|input| input.name == name) => (Some(name), file),
-        Some((name, file)) if !Path::new(text).exists() => (Some(name), file),
-        _ => (None, text),
+    let unknown = || text.split_once('=').filter(|_| !Path::new(text).exists());
+    match known(signature, text).or_else(unknown) {
+        Some((name, file)) => (Some(name), file),
+        None => (None, text),
     }
 }
 

@@ -109,7 +109,7 @@ fn a_server_that_says_nothing_gets_what_the_options_say() {
         Wanted { shapes: vec!["x=2,3".to_owned(), "k=".to_owned()], dtypes: vec!["k=int64".to_owned()], ..wanted() };
     let request = requests(&nothing, &named).unwrap().remove(0);
     let forms: Vec<_> = request.inputs.iter().map(|input| format!("{} {}", input.name, input.form())).collect();
-    assert_eq!((forms, request.rows), (vec!["x float32[2,3]".to_owned(), "k int64[]".to_owned()], 1));
+    assert_eq!((forms, request.rows), (vec!["x float32[2,3]".to_owned(), "k int64[]".to_owned()], 2));
     let files = Wanted { files: vec![file("two.npz")], rows: Some(3), ..wanted() };
     let read = requests(&nothing, &files).unwrap();
     let names: Vec<_> = read[0].inputs.iter().map(|input| input.name.as_str()).collect();
@@ -137,7 +137,7 @@ fn inputs_without_a_file_have_as_many_rows_as_those_with_one() {
     let made =
         requests(&signature, &Wanted { files: vec![format!("image={}", file("float32.npy"))], ..wanted() }).unwrap();
     assert_eq!(shapes(&made), [vec![6, 2], vec![6, 5], vec![]]);
-    assert_eq!((made.len(), made[0].rows), (4, 1));
+    assert_eq!((made.len(), made[0].rows), (4, 6));
 }
 
 #[test]
@@ -273,4 +273,39 @@ fn files_of_different_lengths_are_refused() {
     let files = [files[0].as_str(), files[1].as_str()];
     assert_eq!(refused(&signature, &[], &[], &files, None), format!("{a} has 6 rows, {b} has 3"));
     assert_eq!(refused(&signature, &[], &[], &files, Some(3)), "there are 6 rows of \"a\" and 3 of \"b\"");
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_refused() {
+    let signature = of(vec![io("a", DType::Float32, &[-1, 2]), io("b", DType::Bool, &[-1])]);
+    let error = refused(&signature, &["a=5,2", "b=3"], &[], &[], None);
+    assert_eq!(error, "by --shape input \"a\" has 5 rows, by --shape input \"b\" has 3");
+    let a = file("float32.npy");
+    let error = refused(&signature, &["b=3"], &[], &[&format!("a={a}")], None);
+    assert_eq!(error, format!("{a} has 6 rows, by --shape input \"b\" has 3"));
+}
+
+#[test]
+fn rows_are_counted_where_the_first_dimension_is_open() {
+    let rows = |inputs: Vec<Io>, shapes: &[&str]| {
+        let shapes = shapes.iter().map(ToString::to_string).collect();
+        requests(&of(inputs), &Wanted { shapes, ..wanted() }).unwrap()[0].rows
+    };
+    assert_eq!(rows(vec![io("a", DType::Float32, &[64])], &[]), 1);
+    assert_eq!(rows(vec![io("a", DType::Float32, &[-1, 2]), io("k", DType::Int8, &[7])], &["a=5,2"]), 5);
+}
+
+#[test]
+fn an_input_of_nothing_is_refused_by_its_name() {
+    let error = refused(&of(vec![io("a", DType::Float32, &[-1, 0, 1 << 62])]), &[], &[], &[], None);
+    assert_eq!(error, "input \"a\" has a dimension of 0: there is nothing to send in it");
+}
+
+#[test]
+fn a_name_may_have_what_ends_a_name() {
+    let signature = of(vec![io("x", DType::Float32, &[-1]), io("x=1", DType::Float32, &[-1])]);
+    let made = requests(&signature, &Wanted { files: vec![format!("x=1={}", file("scalar.npy"))], ..wanted() });
+    assert!(made.unwrap_err().contains("input \"x=1\""));
+    let both = Wanted { shapes: vec!["x=1=2".to_owned(), "x=2".to_owned()], ..wanted() };
+    assert_eq!(shapes(&requests(&signature, &both).unwrap()), [vec![2], vec![2]]);
 }

@@ -39,6 +39,11 @@ pub fn draw(path: &Path, title: &str, series: &[Series<'_>]) -> Result<(), Strin
     render::write(path, &page)
 }
 
+/// Whether a picture could be drawn to a file of this name. The error is a sentence.
+pub fn check(path: &Path) -> Result<(), String> {
+    render::form(path).map(|_| ())
+}
+
 /// Draws bars to `path`, `.svg` or `.png`. The error is a sentence.
 pub fn draw_bars(path: &Path, bars: &Bars) -> Result<(), String> {
     let page = bars.page().map_err(|why| format!("cannot draw {}: {why}", path.display()))?;

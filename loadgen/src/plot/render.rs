@@ -23,14 +23,29 @@ const SVG_HANGS: f64 = 0.76;
 /// plotters divides the size that it is told by this one when it writes an SVG.
 const SVG_LINE: f64 = 1.24;
 
+/// What a picture is written as.
+#[derive(Clone, Copy, Debug)]
+pub enum Form {
+    Svg,
+    Png,
+}
+
+/// The form that a file's name ends with. The error is a sentence.
+pub fn form(path: &Path) -> Result<Form, String> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    match ending.to_ascii_lowercase().as_str() {
+        "svg" => Ok(Form::Svg),
+        "png" => Ok(Form::Png),
+        _ => Err(format!("cannot draw {}: the name of a picture ends in .svg or .png", path.display())),
+    }
+}
+
 /// Writes `page` to `path` in the form that its name ends with. The error is a sentence.
 pub fn write(path: &Path, page: &Page) -> Result<(), String> {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let cannot = |why: &dyn std::fmt::Display| format!("cannot draw {}: {why}", path.display());
-    let bytes = match ending.to_ascii_lowercase().as_str() {
-        "svg" => svg(page).map(String::into_bytes),
-        "png" => png(page),
-        _ => Err("the name of a picture ends in .svg or .png".to_owned()),
+    let bytes = match form(path)? {
+        Form::Svg => svg(page).map(String::into_bytes),
+        Form::Png => png(page),
     };
     std::fs::write(path, bytes.map_err(|why| cannot(&why))?).map_err(|why| cannot(&why))
 }

@@ -7,7 +7,7 @@ use crate::tensor::{Data, Tensor};
 use graphpipe_schema::metadata::{self, Metadata, metadata_request};
 use graphpipe_schema::reader::{self, InferResponse, ReadResponse, Window, read_response};
 use graphpipe_schema::writer::{self, Content, InferRequest, Layout};
-use graphpipe_schema::{DType, Malformed};
+use graphpipe_schema::{DType, MESSAGE_BYTES_MAX, Malformed};
 
 /// Appends a request with all its payloads to `out`.
 pub(super) fn write(out: &mut Vec<u8>, model: &str, inputs: &[Tensor], outputs: &[String]) -> Result<Layout, String> {
@@ -68,6 +68,35 @@ pub(super) fn error(message: &[u8]) -> Option<(i64, &[u8])> {
     read(message).ok()?.error()
 }
 
+/// What the beginning of a message says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// An error, with its code.
+    Error(i64),
+    /// Outputs.
+    Outputs,
+    /// Nothing yet: so many bytes of it are needed.
+    Need(u32),
+    /// That it is no reply to an inference.
+    NotAMessage(Malformed),
+}
+
+/// What a message of `length` bytes is, as far as its first bytes say; `length` may be too large, if it is not known.
+pub(super) fn said(first: &[u8], length: u64) -> Said {
+    let length = length.min(MESSAGE_BYTES_MAX.into()) as u32;
+    let first = &first[..first.len().min(length as usize)];
+    match read_response(Window::split(first, &[], length)) {
+        Ok(ReadResponse::Infer(response)) => response.error().map_or(Said::Outputs, |(code, _)| Said::Error(code)),
+        Ok(ReadResponse::Need(bytes)) => Said::Need(bytes),
+        Err(malformed) => Said::NotAMessage(malformed),
+    }
+}
+
+/// Whether a message is metadata, which is not the answer to an inference.
+pub(super) fn is_metadata(message: &[u8]) -> bool {
+    Metadata::read(message).is_ok()
+}
+
 fn read(message: &[u8]) -> Result<InferResponse<'_>, Malformed> {
     match read_response(Window::whole(message))? {
         ReadResponse::Infer(response) => Ok(response),
@@ -80,23 +109,36 @@ fn read(message: &[u8]) -> Result<InferResponse<'_>, Malformed> {
 pub(super) fn read_outputs(signature: &Signature, message: &[u8]) -> Result<Vec<Tensor>, String> {
     let response = read(message).map_err(|why| format!("the reply is no GraphPipe message: {why}"))?;
     let mut outputs = Vec::with_capacity(response.outputs_count());
+    // Many strings may be the same bytes, of which each would be a copy: no message makes more bytes than it has.
+    let mut left = message.len();
     for (index, tensor) in response.outputs().enumerate() {
         let name = signature.outputs.get(index).map_or("", |io| &io.name);
-        let output = read_output(name, message, &tensor);
-        outputs.push(output.ok_or_else(|| format!("output {index} of the reply is not all there"))?);
+        let output = read_output(name, message, &tensor, &mut left);
+        outputs.push(output.map_err(|why| format!("output {index} of the reply {why}"))?);
     }
     Ok(outputs)
 }
 
-fn read_output(name: &str, message: &[u8], tensor: &reader::Tensor<'_>) -> Option<Tensor> {
-    let data = if tensor.dtype() == DType::String {
-        Data::Strings(tensor.strings().map(<[u8]>::to_vec).collect())
-    } else {
-        let payload = tensor.payload().get()?;
-        Data::Bytes(message.get(payload.start as usize..payload.end as usize)?.to_vec())
+/// Copies an output; its bytes are taken from the `left` ones that the message may still make.
+fn read_output(
+    name: &str,
+    message: &[u8],
+    tensor: &reader::Tensor<'_>,
+    left: &mut usize,
+) -> Result<Tensor, &'static str> {
+    const MISSING: &str = "is not all there";
+    let mut copy = |bytes: &[u8]| -> Result<Vec<u8>, &'static str> {
+        *left = left.checked_sub(bytes.len()).ok_or("shares its bytes with others, and has more than the message")?;
+        Ok(bytes.to_vec())
     };
-    let shape = tensor.shape().get()?.dims().to_vec();
-    Some(Tensor { name: name.to_owned(), dtype: tensor.dtype(), shape, data })
+    let data = if tensor.dtype() == DType::String {
+        Data::Strings(tensor.strings().map(copy).collect::<Result<_, _>>()?)
+    } else {
+        let payload = tensor.payload().get().ok_or(MISSING)?;
+        Data::Bytes(copy(message.get(payload.start as usize..payload.end as usize).ok_or(MISSING)?)?)
+    };
+    let shape = tensor.shape().get().ok_or(MISSING)?.dims().to_vec();
+    Ok(Tensor { name: name.to_owned(), dtype: tensor.dtype(), shape, data })
 }
 
 /// Reads metadata.

@@ -10,6 +10,7 @@ mod http;
 mod json;
 mod native;
 mod oip;
+mod printable;
 mod raw;
 mod refusal;
 mod replies;
@@ -18,6 +19,8 @@ mod tests;
 mod tfs;
 
 pub use replies::Replies;
+
+use printable::printable;
 
 use crate::signature::Signature;
 use crate::tensor::{Data, Tensor};
@@ -82,6 +85,12 @@ pub struct Reply<'a> {
 /// The most bytes that are kept of a refusal: room for any error text that a person would read.
 pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
+/// The most characters of a name that a server says; no model's are longer.
+const NAME_CHARS_MAX: usize = 256;
+
+/// The most characters of a sentence about what a server says, of which it may quote anything.
+const SENTENCE_CHARS_MAX: usize = 600;
+
 /// The most bytes of a reply's body: what a GraphPipe message may have, and one more. A server that announces more is
 /// broken or hostile, and a load of such replies would measure nothing but memory.
 pub const BODY_BYTES_MAX: u64 = 1 << 31;
@@ -124,7 +133,13 @@ impl Dialect {
             Protocol::TfsJson => tfs::read_signature(reply),
             Protocol::Raw => Err("a server of raw bytes says no signature".to_owned()),
         };
-        read.map_err(|why| format!("the server does not say what the model takes: {why}"))
+        let mut signature = read.map_err(|why| printable(&why, SENTENCE_CHARS_MAX))?;
+        signature.model = printable(&signature.model, NAME_CHARS_MAX);
+        signature.server = printable(&signature.server, NAME_CHARS_MAX);
+        for io in signature.inputs.iter_mut().chain(&mut signature.outputs) {
+            io.name = printable(&io.name, NAME_CHARS_MAX);
+        }
+        Ok(signature)
     }
 
     /// Writes a request with these inputs (in the signature's order) for these outputs (none = all). The error is a
@@ -148,12 +163,17 @@ impl Dialect {
         if let Some(refusal) = reply.refusal() {
             return Err(format!("a refusal has no outputs: {refusal}"));
         }
-        let outputs = match self.protocol {
-            Protocol::Native | Protocol::GraphpipeHttp => graphpipe::read_outputs(signature, reply.body)?,
-            Protocol::OipJson | Protocol::OipBinary => oip::read_outputs(reply)?,
-            Protocol::TfsJson => tfs::read_outputs(signature, reply.body)?,
-            Protocol::Raw => vec![raw::output(reply.body)],
+        let read = match self.protocol {
+            Protocol::Native | Protocol::GraphpipeHttp => graphpipe::read_outputs(signature, reply.body),
+            Protocol::OipJson | Protocol::OipBinary => oip::read_outputs(signature, reply),
+            Protocol::TfsJson => tfs::read_outputs(signature, reply.body),
+            Protocol::Raw => Ok(vec![raw::output(reply.body)]),
         };
+        let mut outputs = read.map_err(|why| printable(&why, SENTENCE_CHARS_MAX))?;
+        for output in &mut outputs {
+            // Names of the signature are so already; the same is done to both, so that they stay equal.
+            output.name = printable(&output.name, NAME_CHARS_MAX);
+        }
         outputs.iter().try_for_each(check).map_err(|why| format!("output {why}"))?;
         Ok(outputs)
     }

@@ -104,7 +104,7 @@ impl Frames {
         if refusal && header.length as usize > REFUSAL_BYTES_MAX {
             return Err(Violation(format!("an error of {} bytes; {REFUSAL_BYTES_MAX} are the most", header.length)));
         }
-        self.body.begin(if refusal || self.keep_bodies { header.length as usize } else { 0 });
+        self.body.begin(if refusal || self.keep_bodies { header.length as usize } else { 0 }, None);
         self.left = u64::from(header.length);
         self.frame = Some(header);
         Ok(())

@@ -1,7 +1,7 @@
 //! Refusals in words. A server's text goes to a terminal and into files, so it is short, on one line, and without
 //! control characters.
 
-use super::{Outcome, Reply, graphpipe};
+use super::{Outcome, Reply, graphpipe, printable};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ impl Reply<'_> {
             },
             Outcome::Status(_) => status_text(self.body),
         };
-        printable(text.trim())
+        printable(text.trim(), TEXT_CHARS_MAX)
     }
 
     /// The refusal in words, with its number; `None` if this is none.
@@ -53,15 +53,4 @@ fn status_text(body: &[u8]) -> Cow<'_, str> {
     }
     let line = body.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).find(|line| !line.is_empty());
     String::from_utf8_lossy(line.unwrap_or_default())
-}
-
-fn printable(text: &str) -> String {
-    let shown = text.chars().take(TEXT_CHARS_MAX);
-    shown
-        .map(|char| match char {
-            '\n' | '\r' | '\t' => ' ',
-            char if char.is_control() => char::REPLACEMENT_CHARACTER,
-            char => char,
-        })
-        .collect()
 }

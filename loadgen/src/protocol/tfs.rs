@@ -1,6 +1,6 @@
 //! TensorFlow Serving's REST API: `:predict` in the column format, where tensors are nested lists without types.
 
-use super::json::{self, Text};
+use super::json::{self, Dim, Text};
 use super::{Dialect, Encoded, Outcome, Reply, http};
 use crate::signature::{Io, Signature};
 use crate::tensor::Tensor;
@@ -120,23 +120,22 @@ struct SignatureDef {
 
 #[derive(Deserialize)]
 struct TensorInfo {
-    #[serde(default)]
-    dtype: String,
+    dtype: Option<String>,
     tensor_shape: Option<TensorShape>,
 }
 
 #[derive(Deserialize)]
 struct TensorShape {
     #[serde(default)]
-    dim: Vec<Dim>,
+    dim: Vec<Dimension>,
     #[serde(default)]
     unknown_rank: bool,
 }
 
-/// 64-bit integers are strings in protobuf's mapping to JSON.
+/// One without a size is not known.
 #[derive(Deserialize)]
-struct Dim {
-    size: String,
+struct Dimension {
+    size: Option<Dim>,
 }
 
 /// Reads metadata. The inputs and outputs of a signature are a map; their order is that of their names.
@@ -151,9 +150,10 @@ pub(super) fn read_signature(reply: &Reply<'_>) -> Result<Signature, String> {
 }
 
 fn io((name, info): (String, TensorInfo)) -> Io {
-    let dtype = TYPES.into_iter().find(|(dtype, _)| *dtype == info.dtype).map(|(_, dtype)| dtype);
+    let dtype = TYPES.into_iter().find(|(dtype, _)| Some(*dtype) == info.dtype.as_deref()).map(|(_, dtype)| dtype);
     let shape = info.tensor_shape.filter(|shape| !shape.unknown_rank);
-    let shape = shape.and_then(|shape| shape.dim.iter().map(|dim| dim.size.parse().ok()).collect());
+    let open = |dim: &Dimension| dim.size.as_ref().map_or(-1, Dim::or_open);
+    let shape = shape.map(|shape| shape.dim.iter().map(open).collect());
     Io { name, dtype, shape }
 }
 
@@ -178,8 +178,10 @@ pub(super) fn read_outputs(signature: &Signature, body: &[u8]) -> Result<Vec<Ten
             outputs.push(read_output(&io.name, io.dtype, json)?);
         }
     }
+    // Whoever knows types and no names has them in this order.
+    let mut unnamed = signature.outputs.iter().filter(|io| io.name.is_empty());
     for (name, json) in by_name {
-        outputs.push(read_output(&name, None, json)?);
+        outputs.push(read_output(&name, unnamed.next().and_then(|io| io.dtype), json)?);
     }
     Ok(outputs)
 }

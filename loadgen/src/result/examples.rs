@@ -12,6 +12,7 @@ pub fn round(rate: f64, latencies_us: &[f64]) -> Round {
     }
     Round {
         seconds: 10.0,
+        intended: latencies_us.len() as u64,
         answered: latencies_us.len() as u64,
         rate,
         sent_bytes_per_s: rate * 1_000.0,

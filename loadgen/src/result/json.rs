@@ -76,7 +76,7 @@ mod tests {
         round.batches = Some(Batches { count: 2, rows: 9.0, buckets: vec![(Some(4.0), 1), (None, 1)] });
         round.verified = Some(4);
         let mut report = report(vec![point("clients=8", vec![round.clone(), round])]);
-        report.knee = Some(Knee { objective: "p99<5ms".to_owned(), rate: Some(900.0), failed_at: None });
+        report.knee = Some(Knee { objective: "p99<5ms".to_owned(), rate: Some(900.0), failed_at: None, remark: None });
         report
     }
 

@@ -120,9 +120,11 @@ pub enum Arrivals {
 pub struct Round {
     /// Length of the window that counts, warm-up not included.
     pub seconds: f64,
-    /// Replies with outputs in the window.
+    /// Requests that should have been sent in the window.
+    pub intended: u64,
+    /// Of these, those with outputs. All latencies are theirs.
     pub answered: u64,
-    /// Of these, per second.
+    /// Replies with outputs that came in the window, per second.
     pub rate: f64,
     /// Bytes per second that were sent, and received.
     pub sent_bytes_per_s: f64,
@@ -221,4 +223,6 @@ pub struct Knee {
     pub rate: Option<f64>,
     /// The lowest rate that did not hold.
     pub failed_at: Option<f64>,
+    /// What is to be known besides, in a sentence: why there is no rate, or what it is bound by.
+    pub remark: Option<String>,
 }

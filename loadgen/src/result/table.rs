@@ -33,7 +33,8 @@ fn knee(knee: &Knee) -> String {
         (None, Some(failed)) => format!("does not hold even at {}", RATE.write(failed)),
         (None, None) => "was not found to hold at any rate".to_owned(),
     };
-    format!("knee: {objective} {found}\n")
+    let remark = knee.remark.as_ref().map(|remark| format!("; {}", plain(remark))).unwrap_or_default();
+    format!("knee: {objective} {found}{remark}\n")
 }
 
 /// The warning that other programs used more than [`OTHERS_BUSY_MAX`] of the machine.

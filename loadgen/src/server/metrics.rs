@@ -63,8 +63,10 @@ impl Snapshot {
         let mut found = Snapshot::default();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let Some(rest) = line.strip_prefix(histogram) else { continue };
-            let (series, value) = rest.rsplit_once(' ')?;
-            let value: f64 = value.parse().ok()?;
+            // Labels may hold blanks; behind the value there may be a time.
+            let (series, values) =
+                rest.find('}').map_or_else(|| rest.split_once(' '), |at| Some(rest.split_at(at + 1)))?;
+            let value: f64 = values.split_whitespace().next()?.parse().ok()?;
             if !model.is_empty() && label(series, "model").is_some_and(|name| name != model) {
                 continue;
             }
@@ -139,7 +141,7 @@ rows_other 5
     const AFTER: &str = r#"rows_bucket{model="a",le="1"} 11
 rows_bucket{model="a",le="4"} 26
 rows_bucket{model="a",le="+Inf"} 30
-rows_sum{model="a"} 112
+rows_sum{model="a"} 112 1700000000000
 rows_count{model="a"} 30
 "#;
 

@@ -33,7 +33,12 @@ impl Processes {
         Ok(Processes { roots: roots.to_vec() })
     }
 
-    /// Them and their descendants, as of now. A process that ends meanwhile is left out.
+    /// Whether all that were named are still there.
+    pub fn are_there(&self) -> bool {
+        self.roots.iter().all(|pid| Process::new(*pid as i32).is_ok_and(|process| process.is_alive()))
+    }
+
+    /// Them and their descendants but this program, as of now. A process that ends meanwhile is left out.
     fn all(&self) -> Result<BTreeSet<i32>> {
         let mut parents = BTreeMap::new();
         for process in all_processes().context("/proc")?.flatten() {
@@ -47,7 +52,9 @@ impl Processes {
             let chain = std::iter::successors(Some(*pid), |child| parents.get(child).copied());
             chain.take(64).any(|pid| roots.contains(&pid))
         };
-        Ok(parents.keys().copied().filter(belongs).collect())
+        // Who started the server may have started us.
+        let own = std::process::id() as i32;
+        Ok(parents.keys().copied().filter(|pid| *pid != own && belongs(pid)).collect())
     }
 
     /// Processor time so far.
@@ -81,10 +88,12 @@ fn tick_ns() -> u64 {
 }
 
 impl Cpu {
-    /// Nanoseconds since `before`.
-    pub fn since(&self, before: &Cpu) -> u64 {
+    /// Nanoseconds since `before`; `None` if a process that was named is in one of the two and not in the other.
+    pub fn since(&self, before: &Cpu, of: &Processes) -> Option<u64> {
+        let known =
+            of.roots.iter().all(|pid| self.0.contains_key(&(*pid as i32)) && before.0.contains_key(&(*pid as i32)));
         let nothing = ProcessTime::default();
-        self.0.iter().map(|(pid, time)| time.since(before.0.get(pid).unwrap_or(&nothing))).sum()
+        known.then(|| self.0.iter().map(|(pid, time)| time.since(before.0.get(pid).unwrap_or(&nothing))).sum())
     }
 }
 
@@ -114,21 +123,25 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(processes.resident().unwrap() > 0);
-        assert!(processes.cpu().unwrap().since(&Cpu::default()) > 0);
+        let cpu = processes.cpu().unwrap();
+        assert_eq!(cpu.0.len(), 2);
+        assert!(cpu.0.values().all(|time| !time.threads.is_empty()), "{cpu:?}");
+        assert_eq!(cpu.since(&cpu, &processes), Some(0));
+        assert_eq!(cpu.since(&Cpu::default(), &processes), None, "nothing is known from before");
         drop(shell.stdin.take());
         shell.wait().expect("it ends");
     }
 
     #[test]
     fn threads_that_have_ended_are_counted_by_their_process() {
-        let processes = Processes::new(&[std::process::id()]).unwrap();
-        let before = processes.cpu().unwrap();
+        let now = || process_time(std::process::id() as i32).unwrap();
+        let before = now();
         let work = || {
             let began = thread_ns();
             while thread_ns() < began + 200_000_000 {}
         };
         std::thread::spawn(work).join().expect("it ends");
-        let since = processes.cpu().unwrap().since(&before);
+        let since = now().since(&before);
         // A tick is 10 ms, or less.
         assert!(since >= 180_000_000, "{since} ns");
     }

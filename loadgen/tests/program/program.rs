@@ -1,5 +1,6 @@
 //! The program, run as its users run it.
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,10 +35,9 @@ pub fn start(arguments: &[&str]) -> Running {
     Running { child, _alone: alone }
 }
 
-/// Sends it a signal: `STOP`, `CONT`.
-pub fn signal(running: &Running, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &running.child.id().to_string()]).status().expect("kill runs");
-    assert!(status.success());
+/// Sends it a signal.
+pub fn signal(running: &Running, signal: Signal) {
+    kill_process(Pid::from_child(&running.child), signal).expect("it runs");
 }
 
 impl Running {
@@ -51,7 +51,12 @@ impl Running {
 pub fn measured(target: &str, more: &[&str]) -> (Outcome, Value) {
     let mut arguments = vec![target, "--rounds", "1", "--warmup", "100ms", "--duration", "500ms", "--json", "-"];
     arguments.extend(more);
-    let outcome = loadgen(&arguments);
+    report(&arguments)
+}
+
+/// Runs it with these arguments, among them `--json -`.
+pub fn report(arguments: &[&str]) -> (Outcome, Value) {
+    let outcome = loadgen(arguments);
     let report = serde_json::from_str(&outcome.stdout)
         .unwrap_or_else(|error| panic!("{error}: {} {}", outcome.stdout, outcome.stderr));
     (outcome, report)

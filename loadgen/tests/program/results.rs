@@ -4,6 +4,7 @@ use crate::program::{RAW, is_answered, loadgen, measured, number};
 use crate::server::Server;
 use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -51,27 +52,33 @@ fn two_commands_are_compared_in_turn() {
 #[test]
 fn the_server_is_measured_by_its_process() {
     let server = Server::echo();
-    // The server is this process.
-    let pid = std::process::id().to_string();
-    let (outcome, report) = measured(&server.url(), &[&RAW[..], &["--server-pid", &pid]].concat());
+    // Not who answers, but who works: a shell that does nothing else.
+    let mut busy = Command::new("/bin/sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
+    let pid = busy.id().to_string();
+    let (outcome, report) = measured(&server.url(), &[&RAW[..], &["--server-pid", &pid, "--rate", "100"]].concat());
+    busy.kill().expect("it runs");
+    busy.wait().expect("it ends");
     assert!(is_answered(&outcome, &report), "{} {report:#}", outcome.stderr);
-    let cpu = number(&report, "/server/cpu_us_per_request");
-    assert!(cpu > 0.5, "{report:#}");
-    assert!(number(&report, "/server/rss_bytes") > 1e6);
+    let cores = number(&report, "/server/cores");
+    assert!((0.1..1.1).contains(&cores), "{report:#}");
+    let (per_request, rate) = (number(&report, "/server/cpu_us_per_request"), number(&report, "/rate"));
+    assert!((per_request * rate / 1e6 / cores - 1.0).abs() < 0.01, "{per_request} µs at {rate}/s");
+    assert!((1e5..1e8).contains(&number(&report, "/server/rss_bytes")), "a shell is small");
 }
 
-/// One thread that takes 2 ms for each request and one connection: it can do 500 per second and no more.
+/// One connection and 2 ms for each request: it can do 500 per second and no more. Random arrivals wait the longer the
+/// nearer they come to that, so half of the requests are faster than 10 ms only somewhat below.
 #[test]
 fn the_knee_is_below_what_the_server_can_do() {
     let server = Server::answering(|request| {
         std::thread::sleep(Duration::from_millis(2));
         crate::server::ok(&request.body)
     });
-    let options = ["--find-knee", "p90<40ms", "--rounds", "1", "--duration", "300ms", "--warmup", "100ms"];
-    let (outcome, report) = measured(&server.url(), &[&RAW[..], &options, &["--timeout", "300ms"]].concat());
+    let options = ["--find-knee", "p50<10ms", "--arrivals", "poisson", "--rounds", "1", "--duration", "1s"];
+    let (outcome, report) = measured(&server.url(), &[&RAW[..], &options].concat());
     assert_eq!(outcome.code, 0, "{} {report:#}", outcome.stderr);
     let rate = report["knee"]["rate"].as_f64().expect("a knee");
-    assert!((100.0..600.0).contains(&rate), "{rate}");
+    assert!((150.0..500.0).contains(&rate), "{rate}");
     assert!(report["points"].as_array().expect("steps").len() > 3);
     let steps: Vec<&Value> = report["points"].as_array().expect("steps").iter().map(|point| &point["label"]).collect();
     println!("{steps:?}");

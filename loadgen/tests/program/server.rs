@@ -115,6 +115,11 @@ impl Connection {
         Some(Request { line, body })
     }
 
+    /// Waits until so many bytes have come, and leaves them where they are.
+    pub fn has_come(&mut self, bytes: usize) -> bool {
+        self.reader.fill_buf().is_ok_and(|there| there.len() >= bytes)
+    }
+
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes)
     }

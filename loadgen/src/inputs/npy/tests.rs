@@ -75,7 +75,7 @@ fn archives_are_read_by_name_packed_or_not() {
 fn what_cannot_be_sent_is_refused_with_the_path_and_the_reason() {
     for (file, reason) in [
         ("complex.npy", "its elements are \"<c8\", not sent here"),
-        ("structured.npy", "its header is not understood: {'descr': [('f0', '<i4')"),
+        ("structured.npy", "its header is not understood: \"{'descr': [('f0', '<i4')"),
         ("surrogate.npy", "0xd800 is no character"),
         ("README.md", "it is not in numpy's format"),
         ("absent.npy", "No such file"),

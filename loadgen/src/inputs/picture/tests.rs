@@ -10,7 +10,14 @@ fn data(file: &str) -> PathBuf {
 
 fn slot(dtype: DType, dims: &[i64]) -> Slot {
     let dims = dims.iter().map(|dim| u64::try_from(*dim).ok()).collect();
-    Slot { name: "image".to_owned(), dtype: Some(dtype), dtype_default: None, dims: Some(dims), rows: None }
+    Slot {
+        name: "image".to_owned(),
+        dtype: Some(dtype),
+        dtype_default: None,
+        dims: Some(dims),
+        rows: None,
+        open: false,
+    }
 }
 
 fn convert(files: &[&str], dtype: DType, dims: &[i64]) -> Result<Tensor, String> {

@@ -37,8 +37,11 @@ impl Head {
     pub fn read(bytes: &[u8]) -> Result<Option<(Head, usize)>, Violation> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut []);
-        let parsed =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut fields);
+        // What old servers write is read as all clients read it.
+        let mut config = httparse::ParserConfig::default();
+        config.allow_obsolete_multiline_headers_in_responses(true);
+        config.allow_spaces_after_header_name_in_responses(true);
+        let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, &mut fields);
         let length = match parsed {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return Ok(None),
@@ -66,9 +69,12 @@ struct Found {
 impl Found {
     fn field(&mut self, name: &str, value: &[u8]) -> Result<(), Violation> {
         if name.eq_ignore_ascii_case("content-length") {
-            let length = number(value).ok_or_else(|| bad_field(name, value))?;
-            if self.length.replace(length).is_some_and(|other| other != length) {
-                return Err(Violation("two Content-Length fields that disagree".to_owned()));
+            // Two fields may have been put together into one.
+            for value in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                let length = number(value).ok_or_else(|| bad_field(name, value))?;
+                if self.length.replace(length).is_some_and(|other| other != length) {
+                    return Err(Violation("two Content-Length fields that disagree".to_owned()));
+                }
             }
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             // Nothing else was asked for, and none that is compressed could be compared with anything.

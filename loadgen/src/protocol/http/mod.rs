@@ -1,5 +1,5 @@
 //! HTTP/1.1 as a client needs it: requests, and the responses in a stream of bytes, which come in order. What a body
-//! means is not known here, but for one thing: an error in a GraphPipe message of status 200.
+//! means is not known here, but for one thing: whether one of status 200 is a GraphPipe message, with an error or not.
 //!
 //! ```text
 //!          1xx
@@ -16,13 +16,19 @@ mod request;
 pub(super) use request::{get, post, segment};
 
 use super::body::Body;
-use super::{BODY_BYTES_MAX, Outcome, REFUSAL_BYTES_MAX, Reply, Violation, graphpipe};
+use super::graphpipe::{self, Said};
+use super::replies::looks;
+use super::{BODY_BYTES_MAX, Outcome, REFUSAL_BYTES_MAX, Reply, Violation};
 use chunks::Chunks;
 use head::{Framing, HEAD_BYTES_MAX, Head};
 
 /// So much of a GraphPipe message is kept to look for an error in it, even if bodies are not kept. Old servers report
 /// errors with status 200; their texts are short, and so few bytes are copied in less time than a system call takes.
+/// More is kept only of a message that does not say so early what it is.
 const ERROR_BYTES_MAX: usize = 4 << 10;
+
+/// In so many bytes, what is no HTTP shows.
+const BEGIN_BYTES: usize = 16;
 
 /// Finds responses in a stream.
 #[derive(Debug)]
@@ -68,13 +74,13 @@ impl Responses {
 
     pub fn next(&mut self, received: &mut &[u8]) -> Result<Option<Reply<'_>>, Violation> {
         let done = self.advance(received)?;
-        Ok(if done { Some(self.reply()) } else { None })
+        if done { self.reply().map(Some) } else { Ok(None) }
     }
 
     /// The server has closed.
     pub fn end(&mut self) -> Result<Option<Reply<'_>>, Violation> {
         match self.state {
-            State::UntilClose => Ok(Some(self.reply())),
+            State::UntilClose => self.reply().map(Some),
             State::Head if self.head_part.is_empty() => Ok(None),
             State::Head => {
                 let bytes = self.head_part.len();
@@ -127,7 +133,10 @@ impl Responses {
             self.head_part.extend_from_slice(more);
             &self.head_part
         };
-        if let Some((head, bytes)) = Head::read(seen)? {
+        // A head is read when its end has come, so that one that comes byte by byte is not read for each. What is not
+        // HTTP at all is to be seen at its beginning, and what is too long at its end.
+        let is_due = had < BEGIN_BYTES || ends(&seen[had.saturating_sub(2)..]) || seen.len() == HEAD_BYTES_MAX;
+        if is_due && let Some((head, bytes)) = Head::read(seen)? {
             // A head of no more than `had` bytes would have been found before.
             *received = &received[bytes.saturating_sub(had)..];
             self.head_part.clear();
@@ -159,35 +168,63 @@ impl Responses {
         self.status = head.status;
         self.closes = head.closes;
         self.json_bytes = head.json_bytes;
-        self.body.begin(match head.status {
-            200 if self.keep_bodies => usize::MAX,
-            200 if self.graphpipe => ERROR_BYTES_MAX,
-            200 => 0,
-            _ => REFUSAL_BYTES_MAX,
-        });
+        match head.status {
+            200 if self.keep_bodies => self.body.begin(usize::MAX, None),
+            200 if self.graphpipe => self.body.begin(ERROR_BYTES_MAX, Some(more)),
+            200 => self.body.begin(0, None),
+            _ => self.body.begin(REFUSAL_BYTES_MAX, None),
+        }
         Ok(())
     }
 
     /// The response that is complete.
-    fn reply(&mut self) -> Reply<'_> {
+    fn reply(&mut self) -> Result<Reply<'_>, Violation> {
         self.state = State::Head;
         let outcome = match self.status {
-            200 if self.graphpipe && self.body.is_whole() => match graphpipe::error(self.body.kept()) {
-                Some((code, _)) => Outcome::Code(code),
-                None => Outcome::Outputs,
-            },
+            200 if self.graphpipe => self.message()?,
             200 => Outcome::Outputs,
             status => Outcome::Status(status),
         };
         let is_shown = self.keep_bodies || outcome != Outcome::Outputs;
-        Reply {
+        Ok(Reply {
             id: None,
             outcome,
             closes: self.closes,
             json_bytes: self.json_bytes,
             body: if is_shown { self.body.kept() } else { &[] },
+        })
+    }
+
+    /// What the GraphPipe message is that is complete.
+    fn message(&self) -> Result<Outcome, Violation> {
+        let kept = self.body.kept();
+        match graphpipe::said(kept, self.body.bytes()) {
+            Said::Error(code) => Ok(Outcome::Code(code)),
+            // What is not known by now has more in it than an error.
+            Said::Outputs | Said::Need(_) => Ok(Outcome::Outputs),
+            // Who asks for metadata keeps it.
+            Said::NotAMessage(_) if self.keep_bodies && graphpipe::is_metadata(kept) => Ok(Outcome::Outputs),
+            Said::NotAMessage(why) => {
+                Err(Violation(format!("status 200 with no GraphPipe message: {why}; it begins with {}", looks(kept))))
+            }
         }
     }
+}
+
+/// How much of a message is to be kept that does not say within these bytes whether it is an error. At least twice as
+/// much, so that it is not looked at often.
+fn more(kept: &[u8]) -> usize {
+    match graphpipe::said(kept, BODY_BYTES_MAX) {
+        Said::Need(bytes) if bytes as usize <= REFUSAL_BYTES_MAX => {
+            (bytes as usize).max(2 * kept.len()).min(REFUSAL_BYTES_MAX)
+        }
+        _ => 0,
+    }
+}
+
+/// Whether there is an empty line in these bytes.
+fn ends(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
 
 fn too_long() -> Violation {

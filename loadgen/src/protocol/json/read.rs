@@ -138,6 +138,18 @@ impl Collector {
         if is_finite { Ok(()) } else { Err(format!("{value} in a tensor of {dtype}")) }
     }
 
+    /// What servers write for NaN, which JSON does not have.
+    fn null(&mut self) -> Result<(), String> {
+        match self.element(DType::Float64)? {
+            DType::Float64 => self.number(f64::NAN.to_le_bytes(), true),
+            DType::Float32 => self.number(f32::NAN.to_le_bytes(), true),
+            DType::Float16 => self.number(f16::NAN.to_le_bytes(), true),
+            DType::Bfloat16 => self.number(bf16::NAN.to_le_bytes(), true),
+            dtype => return Err(format!("null in a tensor of {dtype}")),
+        };
+        Ok(())
+    }
+
     fn number<const N: usize>(&mut self, bytes: [u8; N], is_finite: bool) -> bool {
         self.bytes.extend_from_slice(&bytes);
         is_finite
@@ -182,7 +194,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Err(E::custom("null in a tensor, which is what some servers write for NaN"))
+        self.0.null().map_err(E::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {

@@ -30,11 +30,28 @@ pub(in crate::protocol) fn flat(out: &mut Vec<u8>, tensor: &Tensor, strings: Tex
 
 /// Appends the elements as lists of lists, one level for each dimension.
 pub(in crate::protocol) fn nested(out: &mut Vec<u8>, tensor: &Tensor, strings: Text) -> Result<(), String> {
+    let held = match &tensor.data {
+        Data::Bytes(bytes) => bytes.len(),
+        Data::Strings(strings) => strings.len(),
+    };
+    if lists(&tensor.shape).is_none_or(|lists| lists > held.max(EMPTY_LISTS_MAX)) {
+        return Err(format!("{} would be more than {EMPTY_LISTS_MAX} empty lists in JSON", describe(tensor)));
+    }
     let mut next = 0;
     level(out, &tensor.shape, &mut |out| {
         next += 1;
         element(out, tensor, next - 1, strings)
     })
+}
+
+/// The most lists that are written of a tensor that has less than an element for each.
+const EMPTY_LISTS_MAX: usize = 1 << 20;
+
+/// How many innermost lists a shape makes; `None` if no integer holds it.
+fn lists(shape: &[i64]) -> Option<usize> {
+    let outer = shape.iter().rev().skip(1).rev();
+    // No list is within an empty one.
+    outer.take_while(|dim| **dim != 0).try_fold(1_usize, |lists, dim| lists.checked_mul(usize::try_from(*dim).ok()?))
 }
 
 fn level(

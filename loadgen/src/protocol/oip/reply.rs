@@ -2,13 +2,15 @@
 //! kinds: some servers take no notice of a wish for bytes.
 
 use super::DATATYPES;
-use crate::protocol::{Outcome, Reply, json};
+use crate::protocol::json::{self, Dim};
+use crate::protocol::{Outcome, Reply};
 use crate::signature::{Io, Signature};
 use crate::tensor::{Data, Tensor};
 use graphpipe_schema::DType;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// A model's metadata; what it says of platform and versions is not the server's name, and not used.
 #[derive(Deserialize)]
@@ -21,26 +23,8 @@ struct Metadata {
 #[derive(Deserialize)]
 struct TensorMetadata {
     name: String,
-    #[serde(default)]
-    datatype: String,
+    datatype: Option<String>,
     shape: Option<Vec<Dim>>,
-}
-
-/// A dimension: some servers write numbers as strings, as protobuf's mapping to JSON does.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Dim {
-    Number(i64),
-    Text(String),
-}
-
-impl Dim {
-    fn value(&self) -> Option<i64> {
-        match self {
-            Dim::Number(number) => Some(*number),
-            Dim::Text(text) => text.parse().ok(),
-        }
-    }
 }
 
 /// The answer to an inference.
@@ -71,10 +55,6 @@ fn dtype(name: &str) -> Option<DType> {
     DATATYPES.into_iter().find(|(_, datatype)| *datatype == name).map(|(dtype, _)| dtype)
 }
 
-fn dims(shape: &[Dim]) -> Option<Vec<i64>> {
-    shape.iter().map(Dim::value).collect()
-}
-
 /// Reads metadata.
 pub(in crate::protocol) fn read_signature(reply: &Reply<'_>) -> Result<Signature, String> {
     if reply.outcome != Outcome::Outputs {
@@ -92,12 +72,12 @@ pub(in crate::protocol) fn read_signature(reply: &Reply<'_>) -> Result<Signature
 }
 
 fn io(tensor: TensorMetadata) -> Io {
-    let shape = tensor.shape.and_then(|shape| dims(&shape));
-    Io { dtype: dtype(&tensor.datatype), shape, name: tensor.name }
+    let shape = tensor.shape.map(|shape| shape.iter().map(Dim::or_open).collect());
+    Io { dtype: tensor.datatype.as_deref().and_then(dtype), shape, name: tensor.name }
 }
 
-/// Reads outputs.
-pub(in crate::protocol) fn read_outputs(reply: &Reply<'_>) -> Result<Vec<Tensor>, String> {
+/// Reads outputs, in the signature's order; servers write them in any. Those that it does not have come last.
+pub(in crate::protocol) fn read_outputs(signature: &Signature, reply: &Reply<'_>) -> Result<Vec<Tensor>, String> {
     let json_bytes = reply.json_bytes.unwrap_or(reply.body.len());
     let Some((json, mut binary)) = reply.body.split_at_checked(json_bytes) else {
         return Err(format!("the reply says that it has {json_bytes} bytes of JSON, and has {}", reply.body.len()));
@@ -108,12 +88,17 @@ pub(in crate::protocol) fn read_outputs(reply: &Reply<'_>) -> Result<Vec<Tensor>
         let tensor = read_output(output, &mut binary);
         tensors.push(tensor.map_err(|why| format!("output '{}' of the reply: {why}", output.name))?);
     }
-    if binary.is_empty() { Ok(tensors) } else { Err(format!("{} bytes of the reply are of no output", binary.len())) }
+    if !binary.is_empty() {
+        return Err(format!("{} bytes of the reply are of no output", binary.len()));
+    }
+    let places: HashMap<&str, usize> = signature.outputs.iter().zip(0..).map(|(io, at)| (&*io.name, at)).collect();
+    tensors.sort_by_key(|tensor| places.get(tensor.name.as_str()).copied().unwrap_or(usize::MAX));
+    Ok(tensors)
 }
 
 fn read_output(output: &Output<'_>, binary: &mut &[u8]) -> Result<Tensor, String> {
     let dtype = dtype(&output.datatype).ok_or_else(|| format!("unknown datatype {:?}", output.datatype))?;
-    let shape = dims(&output.shape).ok_or("a dimension that is no number")?;
+    let shape = output.shape.iter().map(Dim::number).collect::<Option<_>>().ok_or("a dimension that is no number")?;
     let size = output.parameters.as_ref().and_then(|parameters| parameters.binary_data_size);
     let data = match (size, output.data) {
         (Some(size), _) => {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::signature::{Io, Signature};
+use graphpipe_schema::{Code, writer};
 
 fn io(name: &str, dtype: Option<DType>, shape: Option<&[i64]>) -> Io {
     Io { name: name.to_owned(), dtype, shape: shape.map(<[i64]>::to_vec) }
@@ -131,13 +132,12 @@ fn a_server_that_refuses_to_say_its_signature_is_quoted() {
     let said = |protocol: Protocol, bytes: &[u8]| {
         dialect(protocol, "").read_signature(&only(protocol, bytes).reply()).unwrap_err()
     };
-    let begin = "the server does not say what the model takes: ";
     let error = "error 4: input 'x' is float32[2,3], and the model takes float32[?,4]";
     let error_message = vector("ours_error");
-    assert_eq!(said(Protocol::Native, &native::frame(0, 1, &error_message)), format!("{begin}{error}"));
-    assert_eq!(said(Protocol::GraphpipeHttp, &response(200, "", &error_message)), format!("{begin}{error}"));
+    assert_eq!(said(Protocol::Native, &native::frame(0, 1, &error_message)), error);
+    assert_eq!(said(Protocol::GraphpipeHttp, &response(200, "", &error_message)), error);
     let status = response(404, "", b"no model 'x'\n");
-    assert_eq!(said(Protocol::GraphpipeHttp, &status), format!("{begin}HTTP status 404: no model 'x'"));
+    assert_eq!(said(Protocol::GraphpipeHttp, &status), "HTTP status 404: no model 'x'");
 }
 
 #[test]
@@ -151,4 +151,84 @@ fn an_error_with_status_200_is_a_refusal_whether_or_not_bodies_are_kept() {
         let kept = if keep_bodies { good.clone() } else { Vec::new() };
         assert_eq!(seen, [(Outcome::Code(4), bad.clone()), (Outcome::Outputs, kept)]);
     }
+}
+
+#[test]
+fn a_body_with_status_200_that_is_no_message_is_a_violation() {
+    for keep_bodies in [false, true] {
+        for body in [b"<html>nothing to see</html>".to_vec(), vec![0xff; 10_000], Vec::new()] {
+            let (seen, end) = receive(Protocol::GraphpipeHttp, keep_bodies, [response(200, "", &body).as_slice()]);
+            let violation = end.expect_err(&format!("{seen:?}"));
+            assert!(violation.starts_with("status 200 with no GraphPipe message: "), "{violation}");
+        }
+    }
+    // Only who asks for metadata keeps it.
+    let metadata = response(200, "", &vector("metadata_reply"));
+    assert!(receive(Protocol::GraphpipeHttp, true, [metadata.as_slice()]).1.is_ok());
+}
+
+/// An error with a text of so many bytes; ours are shorter. The text is the last part of the message.
+fn error_of(length: usize) -> Vec<u8> {
+    let mut message = Vec::new();
+    writer::error_response(&mut message, Code::Internal, &"e".repeat(100));
+    let text = message.windows(4).rposition(|four| four == b"eeee").unwrap() + 4 - 100;
+    message[text - 4..text].copy_from_slice(&(length as u32).to_le_bytes());
+    message.truncate(text);
+    message.resize(text + length, b'e');
+    message.push(0);
+    message
+}
+
+#[test]
+fn a_long_error_with_status_200_is_a_refusal_whether_or_not_bodies_are_kept() {
+    for length in [100, 4000, 4096, 30_000, 60_000] {
+        let message = error_of(length);
+        let bytes = response(200, "", &message);
+        for (keep_bodies, part) in [(false, 1000), (true, 1000), (false, 100_000)] {
+            let (seen, end) = receive(Protocol::GraphpipeHttp, keep_bodies, bytes.chunks(part));
+            assert_eq!(end, Ok(()));
+            assert_eq!((seen.len(), seen[0].outcome), (1, Outcome::Code(Code::Internal as i64)), "{length}");
+            assert_eq!(seen[0].reply().refusal_text(), "e".repeat(length.min(200)));
+        }
+    }
+}
+
+#[test]
+fn strings_that_share_their_bytes_do_not_make_more_of_them_than_the_message_has() {
+    let long = [b'x'; 1000];
+    let mut elements: [&[u8]; 10] = [b""; 10];
+    elements[0] = &long;
+    let content = writer::Content::Strings(&elements);
+    let tensor = writer::Tensor { dtype: DType::String, shape: &[10], content };
+    let mut message = Vec::new();
+    writer::infer_response(&mut message, &[tensor]).unwrap();
+    let read = |message: &[u8]| {
+        let reply = only(Protocol::Native, &native::frame(1, 0, message));
+        dialect(Protocol::Native, "").read_outputs(&Signature::default(), &reply.reply())
+    };
+    assert_eq!(read(&message).unwrap()[0].bytes(), 1000);
+    // A list of strings is their number and offsets, each from where it stands; all of them get the first one's string.
+    let word = |at: usize| message.get(at..at + 4).map(|four| u32::from_le_bytes(four.try_into().unwrap()) as usize);
+    let is_list = |at: &usize| word(*at) == Some(10) && word(at + 4).and_then(|to| word(at + 4 + to)) == Some(1000);
+    let first = (0..message.len()).find(is_list).unwrap() + 4;
+    let string = first + word(first).unwrap();
+    for at in (0..10).map(|index| first + 4 * index) {
+        message[at..at + 4].copy_from_slice(&((string - at) as u32).to_le_bytes());
+    }
+    let refusal = read(&message).unwrap_err();
+    assert_eq!(refusal, "output 0 of the reply shares its bytes with others, and has more than the message");
+}
+
+#[test]
+fn names_and_errors_of_a_server_are_short_and_do_not_write_to_the_terminal() {
+    let oip = dialect(Protocol::OipJson, "m");
+    let reply = |json: &str| only(Protocol::OipJson, &response(200, "", json.as_bytes()));
+    let metadata = r#"{"name":"m\u001b[2J","inputs":[{"name":"a\nb","datatype":"FP32","shape":[1]}]}"#;
+    let signature = oip.read_signature(&reply(metadata).reply()).unwrap();
+    assert_eq!((signature.model.as_str(), signature.inputs[0].name.as_str()), ("m\u{fffd}[2J", "a b"));
+    let long = format!(r#"{{"name":"m","inputs":"{}"}}"#, "x".repeat(5000));
+    assert!(oip.read_signature(&reply(&long).reply()).unwrap_err().len() < 700);
+    let wrong = r#"{"outputs":[{"name":"o\u0007","datatype":"X","shape":[1],"data":[1]}]}"#;
+    let refusal = oip.read_outputs(&Signature::default(), &reply(wrong).reply()).unwrap_err();
+    assert_eq!(refusal, "output 'o\u{fffd}' of the reply: unknown datatype \"X\"");
 }

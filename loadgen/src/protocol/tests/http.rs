@@ -167,3 +167,18 @@ fn a_server_that_closes_within_a_response_is_told_from_one_that_closes_between_t
     let half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n";
     assert_eq!(said(half), Err(format!("{begin}a body in chunks, after 4 bytes")));
 }
+
+#[test]
+fn heads_of_old_servers_are_read() {
+    let folded = b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length : 1\r\n\r\na";
+    assert_eq!(seen(Protocol::Raw, folded), (vec![(200, true, b"a".to_vec())], Ok(())));
+    let twice = b"HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\na";
+    assert_eq!(seen(Protocol::Raw, twice), (vec![(200, true, b"a".to_vec())], Ok(())));
+    let disagree = violation(Protocol::Raw, b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\na");
+    assert_eq!(disagree, "two Content-Length fields that disagree");
+    let lines = b"HTTP/1.1 200 OK\nContent-Length: 1\n\na";
+    for part in 1..lines.len() {
+        let (seen, end) = receive(Protocol::Raw, true, lines.chunks(part));
+        assert_eq!((seen.len(), end), (1, Ok(())), "{part}");
+    }
+}

@@ -81,7 +81,8 @@ fn a_number_that_its_type_does_not_have_is_refused() {
     assert_eq!(said("[true]", DType::Float32), "true in a tensor of float32");
     assert_eq!(said("[\"1\"]", DType::Float32), "a string in a tensor of float32");
     assert_eq!(said("[1]", DType::String), "1 in a tensor of string");
-    assert_eq!(said("[null]", DType::Float32), "null in a tensor, which is what some servers write for NaN");
+    assert_eq!(said("[null]", DType::Int32), "null in a tensor of int32");
+    assert_eq!(said("[null]", DType::String), "null in a tensor of string");
     assert_eq!(said("[{\"x\":\"y\"}]", DType::String), "an object without \"b64\" in a tensor");
     assert_eq!(said("[{\"b64\":\"\",\"x\":1}]", DType::String), "an object with more than \"b64\" in a tensor");
 }
@@ -156,4 +157,22 @@ fn elements_whose_type_nobody_has_said_are_what_the_first_one_is() {
     assert_eq!(read("[[true]]"), (DType::Bool, Data::Bytes(vec![1])));
     assert_eq!(read("\"a\""), (DType::String, Data::Strings(vec![b"a".to_vec()])));
     assert_eq!(read("[]"), (DType::Float64, Data::Bytes(Vec::new())));
+}
+
+#[test]
+fn null_is_nan_where_there_is_one() {
+    assert_eq!(bytes("[null,1]", DType::Float32), Ok(vec![0, 0, 0xc0, 0x7f, 0, 0, 0x80, 0x3f]));
+    assert_eq!(bytes("[null]", DType::Float16), Ok(vec![0, 0x7e]));
+    assert_eq!(bytes("[null]", DType::Bfloat16), Ok(vec![0xc0, 0x7f]));
+    assert_eq!(read("[null]", None).unwrap().dtype, DType::Float64);
+}
+
+#[test]
+fn empty_lists_without_end_are_refused() {
+    let mut out = Vec::new();
+    for shape in [vec![2_147_483_647, 0], vec![1 << 40, 1 << 40, 0]] {
+        let refusal = nested(&mut out, &tensor("x", DType::Uint8, &shape, &[]), Text::Only).unwrap_err();
+        assert!(refusal.ends_with("would be more than 1048576 empty lists in JSON"), "{refusal}");
+    }
+    assert!(out.is_empty());
 }

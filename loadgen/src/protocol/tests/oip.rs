@@ -111,7 +111,7 @@ fn metadata_is_a_signature_however_dimensions_are_written() {
     let refusal = dialect(Protocol::OipJson, "m").read_signature(&reply.reply()).unwrap_err();
     assert!(refusal.contains("missing field `name`"), "{refusal}");
     let reply = only(Protocol::OipJson, &response(404, "", br#"{"error":"Request for unknown model: 'm'"}"#));
-    let refusal = "the server does not say what the model takes: HTTP status 404: Request for unknown model: 'm'";
+    let refusal = "HTTP status 404: Request for unknown model: 'm'";
     assert_eq!(dialect(Protocol::OipJson, "m").read_signature(&reply.reply()), Err(refusal.to_owned()));
 }
 
@@ -196,4 +196,28 @@ fn nan_in_a_reply_is_named() {
 fn a_refusal_has_no_outputs() {
     let refusal = outputs(Protocol::OipJson, &response(400, "", br#"{"error":"bad shape"}"#)).unwrap_err();
     assert_eq!(refusal, "a refusal has no outputs: HTTP status 400: bad shape");
+}
+
+#[test]
+fn outputs_come_in_the_signatures_order_whatever_the_replys() {
+    let signature = Signature {
+        outputs: ["z", "a"].map(|name| Io { name: name.to_owned(), dtype: None, shape: None }).to_vec(),
+        ..Signature::default()
+    };
+    let json = br#"{"outputs":[{"name":"more","datatype":"UINT8","shape":[1],"data":[0]},
+        {"name":"a","datatype":"UINT8","shape":[1],"data":[1]},
+        {"name":"z","datatype":"UINT8","shape":[1],"data":[2]}]}"#;
+    let reply = only(Protocol::OipJson, &response(200, "", json));
+    let read = dialect(Protocol::OipJson, "m").read_outputs(&signature, &reply.reply()).unwrap();
+    let names: Vec<_> = read.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["z", "a", "more"]);
+}
+
+#[test]
+fn metadata_may_say_dimensions_and_types_in_ways_of_its_own() {
+    let json = br#"{"name":"m","inputs":[{"name":"a","datatype":null,"shape":["batch",null,{"x":1},"3",4]}]}"#;
+    let reply = only(Protocol::OipJson, &response(200, "", json));
+    let signature = dialect(Protocol::OipJson, "m").read_signature(&reply.reply()).unwrap();
+    let shape = Some(vec![-1, -1, -1, 3, 4]);
+    assert_eq!(signature.inputs, [Io { name: "a".to_owned(), dtype: None, shape }]);
 }

@@ -98,8 +98,7 @@ fn metadata_is_a_signature() {
     assert_eq!(dialect(Protocol::TfsJson, "m").read_signature(&reply.reply()), Ok(expected));
     let json = br#"{ "error": "Servable not found for request: Latest(half)" }"#;
     let reply = only(Protocol::TfsJson, &response(404, "", json));
-    let refusal = "the server does not say what the model takes: HTTP status 404: Servable not found for request: \
-                   Latest(half)";
+    let refusal = "HTTP status 404: Servable not found for request: Latest(half)";
     assert_eq!(dialect(Protocol::TfsJson, "m").read_signature(&reply.reply()), Err(refusal.to_owned()));
 }
 
@@ -130,4 +129,13 @@ fn a_reply_without_outputs_or_with_what_is_no_tensor_is_refused() {
     assert!(refusal.starts_with("output 'y' of the reply: lists that are not all"), "{refusal}");
     let refusal = outputs(&y, r#"{"outputs": [-Infinity]}"#).unwrap_err();
     assert!(refusal.ends_with("some servers write NaN and Infinity, which JSON does not have"), "{refusal}");
+}
+
+#[test]
+fn metadata_may_say_dimensions_and_types_in_ways_of_its_own() {
+    let json = br#"{"metadata":{"signature_def":{"signature_def":{"serving_default":{"inputs":{
+        "a":{"dtype":null,"tensor_shape":{"dim":[{"size":-1},{"size":7},{},{"size":null}]}}}}}}}}"#;
+    let reply = only(Protocol::TfsJson, &response(200, "", json));
+    let signature = dialect(Protocol::TfsJson, "m").read_signature(&reply.reply()).unwrap();
+    assert_eq!(signature.inputs[0].to_string(), "a ?[?,7,?,?]");
 }
