@@ -18,6 +18,10 @@ sys.dont_write_bytecode = True
 
 from bench import install, paths, process  # noqa: E402
 
+WHOLE_MODELS = "digits,mlp"
+MODELS = {"digits", "mlp", "squeezenet"}
+WARM_UP_S = 0.3
+REPEATS = 5
 PROGRAMS = ("peers", "charts", "codec", "throughput", "install")
 
 
@@ -41,17 +45,17 @@ def main() -> None:
         )
 
     generator = Generator(binary(options.loadgen), options.client_core)
-    # Names of encodings are none of servers: `charts` takes all of both.
     charts = options.program == "charts"
+    folder = results_folder(options)
     try:
         if options.program == "peers":
             install_all(quiet=True)
-            chosen = plan("1,16,64", 3, 1, 0.9)
-            peers.run(binary(options.daemon), generator, chosen, options.models.split(","), options.only)
+            chosen = plan("1,16,64", 3, 1, 0.8)
+            peers.run(binary(options.daemon), generator, chosen, options.models.split(","), options.only, folder)
         if options.program in ("charts", "codec"):
-            codec.run(generator.binary, options.repeats, options.server_core, [] if charts else options.only)
+            codec.run(generator.binary, options.repeats, options.server_core, options.only, folder)
         if options.program in ("charts", "throughput"):
-            throughput.run(binary(options.daemon), generator, plan("1,5", 3, 8, 3.0), [] if charts else options.only)
+            throughput.run(binary(options.daemon), generator, plan("1,5", 3, 4, 2.5), options.only, folder)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -63,17 +67,36 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--daemon", type=Path, default=paths.BUILD / "release" / "graphpiped", help="our daemon")
     parser.add_argument("--loadgen", type=Path, default=paths.BUILD / "release" / "graphpipe-loadgen")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="only these servers, or encodings")
-    parser.add_argument("--models", default="digits,mlp", help="of the table of peers; default: %(default)s")
+    parser.add_argument("--models", default=WHOLE_MODELS, metavar="NAME,…",
+                        help="of the table of peers; default: %(default)s")
     parser.add_argument("--clients", metavar="N,N,…", help="default: 1,16,64, and 1,5 for throughput")
     parser.add_argument("--rounds", type=int, metavar="N", help="default: 3")
-    parser.add_argument("--seconds", type=float, metavar="N", help="of each round; default: 0.9, and 3 for throughput")
-    parser.add_argument("--warmup", type=float, default=0.3, metavar="N", help="seconds before each; default: %(default)s")
-    parser.add_argument("--rows", type=int, metavar="N", help="of each request; default: 1, and 8 for throughput")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="of each encoding; default: %(default)s")
+    parser.add_argument("--seconds", type=float, metavar="N",
+                        help="of each round, at least; default: 0.8, and 2.5 for throughput")
+    parser.add_argument("--warmup", type=float, default=WARM_UP_S, metavar="N",
+                        help="seconds before each; default: %(default)s")
+    parser.add_argument("--rows", type=int, metavar="N", help="of each request; default: 1, and 4 for throughput")
+    parser.add_argument("--repeats", type=int, default=REPEATS, metavar="N",
+                        help="of each encoding; default: %(default)s")
     parser.add_argument("--seed", type=int, default=20, metavar="N", help="of the order and of values; default: %(default)s")
     parser.add_argument("--server-core", type=int, default=0, metavar="N", help="default: %(default)s")
     parser.add_argument("--client-core", type=int, default=1, metavar="N", help="default: %(default)s")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.only and options.program not in ("peers", "codec", "throughput"):
+        parser.error(f"--only is for peers, codec and throughput, not for {options.program}")
+    if unknown := set(options.models.split(",")) - MODELS:
+        parser.error(f"no model of the table of peers is called {', '.join(sorted(unknown))}")
+    return options
+
+
+def results_folder(options: argparse.Namespace) -> Path:
+    """Where pages and pictures go: those of a run that is not a whole one must not stand where all look."""
+    whole = not options.only and all(
+        getattr(options, name) == default
+        for name, default in (("models", WHOLE_MODELS), ("clients", None), ("rounds", None), ("seconds", None),
+                              ("rows", None), ("warmup", WARM_UP_S), ("repeats", REPEATS))
+    )
+    return paths.DOCS if whole else paths.RESULTS
 
 
 def binary(path: Path) -> Path:

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,11 @@ from .process import Failed
 
 TIMEOUT_S = 60
 # Another order of additions, as batches have it, changes the last bits: far less than one row differs from another.
-RELATIVE, ABSOLUTE = 1e-3, 1e-6
+TOLERANCE = 1e-3
+# By how much more than that answers to different requests have to differ.
+APART = 10
+# Of so many times as many as there have to be.
+SEEDS = 4
 OIP_TYPES = {np.dtype("<f4"): "FP32", np.dtype("<i8"): "INT64"}
 
 
@@ -30,35 +35,70 @@ class Target:
 
     address: str
     protocol: str
+    # Whether requests may be put together, so that the last bits of an answer depend on others.
+    batches: bool = False
+
+    @property
+    def transport(self) -> str:
+        """`http`, `tcp` or `unix`."""
+        return self.address.partition(":")[0]
 
 
-def check(target: Target, model: Model, rows: int) -> None:
-    """Fails if the answer is not what ONNX Runtime says."""
-    sent = model.some_rows(rows)
-    wanted = model.run(sent)
+Answer = dict[str, np.ndarray]
+
+
+def check(target: Target, model: Model, rows: int, at_once: int) -> None:
+    """Fails if an answer is not what ONNX Runtime says: to one request alone, and to so many different ones at a time."""
+    sent, wanted = told_apart(model, rows, at_once)
+    compare(asked(target, model, sent[0]), wanted[0])
+    with ThreadPoolExecutor(at_once) as threads:
+        for found, right in zip(threads.map(lambda each: asked(target, model, each), sent), wanted, strict=True):
+            compare(found, right)
+
+
+def told_apart(model: Model, rows: int, count: int) -> tuple[list[np.ndarray], list[Answer]]:
+    """Requests, and right answers of which none could be taken for another: else nothing would be checked."""
+    sent, answers = [], []
+    for seed in range(SEEDS * count):
+        request = model.some_rows(rows, seed)
+        answer = model.run(request)
+        if all(any(np.abs(answer[name] - other[name]).max() > APART * TOLERANCE for name in other) for other in answers):
+            sent.append(request)
+            answers.append(answer)
+        if len(sent) == count:
+            return sent, answers
+    raise Failed(f"the model answers different requests alike: of {SEEDS * count} there are not {count} to be told apart")
+
+
+def asked(target: Target, model: Model, sent: np.ndarray) -> Answer:
+    """The answer to one request. A server may answer anything, so anything may go wrong while it is read."""
     try:
-        found = PROTOCOLS[target.protocol](target, model, sent)
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, IndexError) as error:
-        raise Failed(f"its answer cannot be read: {type(error).__name__}: {error}") from error
+        return PROTOCOLS[target.protocol](target, model, sent)
+    except Exception as error:
+        raise Failed(f"its answer cannot be read: {type(error).__name__}: {error}"[:300]) from error
+
+
+def compare(found: Answer, wanted: Answer) -> None:
+    """Fails if an answer is not the right one."""
     for name, output in wanted.items():
         if name not in found:
             raise Failed(f"its answer is without {name!r}")
         # Triton has no outputs that are one number a row: it says [n, 1] for [n].
         if found[name].shape not in (output.shape, (*output.shape, 1)):
             raise Failed(f"{name!r} has the shape {found[name].shape}, not {output.shape}")
-        if not np.allclose(found[name].reshape(output.shape), output, rtol=RELATIVE, atol=ABSOLUTE):
+        if not np.allclose(found[name].reshape(output.shape), output, rtol=TOLERANCE, atol=TOLERANCE):
             raise Failed(f"{name!r} is wrong by {np.abs(found[name].reshape(output.shape) - output).max():g}")
 
 
-def ready(target: Target, model: Model) -> bool:
-    """Whether it answers an inference at all; what it says is looked at later."""
+def why_not_ready(target: Target, model: Model) -> str:
+    """Why it does not answer inferences yet; empty if it does, whatever it says: that is looked at later."""
     try:
         PROTOCOLS[target.protocol](target, model, model.some_rows(1))
-    except (OSError, http.client.HTTPException, NotYet):
-        return False
-    except (ValueError, KeyError, TypeError, IndexError):
-        return True
-    return True
+    except (OSError, http.client.HTTPException, NotYet) as error:
+        return str(error) or type(error).__name__
+    except Exception:
+        return ""
+    return ""
 
 
 def post(target: Target, path: str, body: bytes, headers: dict[str, str]) -> tuple[bytes, http.client.HTTPMessage]:
@@ -71,7 +111,8 @@ def post(target: Target, path: str, body: bytes, headers: dict[str, str]) -> tup
         said = reply.read()
     finally:
         connection.close()
-    if reply.status in (404, 503):
+    # Models that are not loaded yet are unknown, unavailable or an internal error, as each server sees it.
+    if reply.status == 404 or reply.status >= 500:
         raise NotYet(f"status {reply.status}: {said[:200]!r}")
     if reply.status != 200:
         raise ValueError(f"status {reply.status}: {said[:200]!r}")

@@ -129,7 +129,7 @@ def graphpiped(daemon: Path) -> Peer:
             "graphpiped, UDS": Target(f"unix:{socket}", "native"),
         })
 
-    return Peer("graphpiped", "graphpiped", launch, settings="one reactor, one instance")
+    return Peer("graphpiped", "graphpiped", launch, settings="one reactor and one instance, both on the one core")
 
 
 def flask(place: Place) -> Launch:
@@ -149,7 +149,7 @@ def mosec(place: Place) -> Launch:
         "--timeout", "60000", "--log-level", "warning", "--max-request-size", str(BODY_BYTES_MAX),
         "--path", str(place.folder / "mosec"),
     ]
-    return Launch(command, {"mosec": Target(place.url("/inference"), "raw")})
+    return Launch(command, {"mosec": Target(place.url("/inference"), "raw", place.batch_max > 1)})
 
 
 def litserve(place: Place) -> Launch:
@@ -264,7 +264,7 @@ def torchserve(place: Place) -> Launch:
         "LOG_LOCATION": str(place.folder), "METRICS_LOCATION": str(place.folder),
         "PATH": f"{Path(place.python).parent}:/usr/bin:/bin",
     }
-    target = Target(place.url(f"/predictions/{place.model.name}"), "raw")
+    target = Target(place.url(f"/predictions/{place.model.name}"), "raw", place.batch_max > 1)
     return Launch(command, {"TorchServe": target}, environment)
 
 

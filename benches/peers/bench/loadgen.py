@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .ask import Target
+from .ask import TOLERANCE, Target
 from .models import Model
 from .process import Failed
 
@@ -16,7 +16,8 @@ FORMAT = 1
 PATIENCE_S = 60
 # What senders use over the loopback interface: the pacing of bbr, which some machines have, halves large messages there.
 CONGESTION = "cubic"
-TOLERANCE = 1e-3
+# What it exits with if it measured, and with that if something was not as it should be, which its result says.
+CLEAN, NOT_CLEAN = 0, 2
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class Generator:
         if not target.address.startswith("unix:"):
             command += ["--congestion", CONGESTION]
         if target.protocol != "raw":
-            # Raw bytes would have to be equal to the last bit, which another batch need not give.
             command += ["--verify", "first", "--tolerance", str(TOLERANCE)]
+        elif not target.batches:
+            # Raw bytes have to be equal to the last bit, which another batch need not give.
+            command += ["--verify", "first"]
         return command
 
     def round(self, target: Target, model: Model, load: Load, server_pid: int, out: Path) -> dict:
@@ -64,7 +67,7 @@ class Generator:
                                   capture_output=True, text=True, timeout=limit, check=False)
         except subprocess.TimeoutExpired as error:
             raise Failed(f"graphpipe-loadgen did not end within {limit:.0f} s") from error
-        if not out.is_file():
+        if done.returncode not in (CLEAN, NOT_CLEAN) or not out.is_file():
             raise Failed(f"graphpipe-loadgen: {last_line(done.stderr)}")
         report = json.loads(out.read_text())
         if report["format"] != FORMAT:
@@ -76,7 +79,12 @@ class Generator:
             raise Failed(f"errors under load of {load.clients} clients: {kinds}: {text}"[:300])
         if not measured["answered"]:
             raise Failed(f"no answer within {load.seconds} s under load of {load.clients} clients")
+        if done.returncode == NOT_CLEAN and not measured["generator"]["bottleneck"]:
+            raise Failed(f"graphpipe-loadgen: {last_line(done.stderr)}")
         measured["others_busy"] = report["machine"]["others_busy"]
+        if measured["server"] and not measured["server"]["cores"]:
+            # Whoever answers takes time: its processes could not be read, and count among the others.
+            measured["server"] = measured["others_busy"] = None
         return measured
 
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,18 @@ from . import paths
 
 def header(lines: dict[str, str]) -> list[str]:
     """The lines that all tables share, and more."""
-    command = " ".join(["python3", "benches/peers/run.py", *sys.argv[1:]])
     shared = {
         "machine": f"{processor()}, {platform.system()} {platform.release()} {platform.machine()}, "
         f"{os.cpu_count()} cores, {memory()}",
         "commit": commit(),
     }
-    return [f"`{command}`", "", *(f"- {name}: {text}" for name, text in {**shared, **lines}.items()), ""]
+    return [f"`{command()}`", "", *(f"- {name}: {text}" for name, text in {**shared, **lines}.items()), ""]
+
+
+def command() -> str:
+    """The command line; of programs, where they lie does not matter."""
+    words = [re.sub(r"(^|=)/.*/", r"\1", word) for word in sys.argv[1:]]
+    return " ".join(["python3", "benches/peers/run.py", *words])
 
 
 def processor() -> str:
@@ -47,7 +53,8 @@ def congestion() -> str:
 def commit() -> str:
     """What is measured, and whether it is what the commit says."""
     head = said(["git", "rev-parse", "--short=12", "HEAD"])
-    changed = said(["git", "status", "--porcelain", "--untracked-files=no"])
+    # What is written by runs like this one is no change.
+    changed = said(["git", "status", "--porcelain", "--", ".", f":(exclude){paths.DOCS.relative_to(paths.ROOT)}"])
     return f"{head} with changes" if changed and head != UNKNOWN else head
 
 

@@ -1,5 +1,5 @@
 """Where things are. Everything that is installed or made lies under `target/peers`; only tables and pictures are written
-to `docs/benchmarks`.
+to `docs/benchmarks`, and those only by runs that leave nothing out.
 """
 
 import os
@@ -16,3 +16,10 @@ DOCS = ROOT / "docs" / "benchmarks"
 SERVERS = HERE / "servers"
 REQUIREMENTS = HERE / "requirements"
 ONNXRUNTIME = ROOT / "runtime" / "onnxruntime"
+
+
+def without_places(text: str) -> str:
+    """Text for a page: where things lie on this machine is nobody's business."""
+    for folder, name in ((BUILD, "target"), (ROOT, ".")):
+        text = text.replace(str(folder), name)
+    return text

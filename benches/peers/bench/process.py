@@ -8,15 +8,16 @@ import atexit
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from . import paths
+from . import listening, paths
 
 PR_SET_CHILD_SUBREAPER = 36
 # From SIGTERM to SIGKILL.
@@ -25,6 +26,9 @@ READY_S = 60.0
 POLL_S = 0.05
 # What of a log is shown when a server fails.
 TAIL_LINES = 15
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+# Below are the ports of well-known services.
+LEAST_PORT = 10000
 
 
 class Failed(Exception):
@@ -38,28 +42,53 @@ class Process:
         paths.LOGS.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.log = paths.LOGS / f"{name}.log"
-        with self.log.open("wb") as log:
+        self.groups: set[int] = set()
+        # A signal that ended this program between the start and the entry in the list would leave the server behind.
+        with self.log.open("wb") as log, signals_wait():
             self.child = subprocess.Popen(
                 ["taskset", "-c", str(core), *command], cwd=folder, env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )
-        RUNNING.append(self)
-        tell_warden("+", self.pid)
+            RUNNING.append(self)
+            self.know_group(self.pid)
 
     @property
     def pid(self) -> int:
         """The first of its processes: taskset becomes what it starts."""
         return self.child.pid
 
-    def wait_until(self, answers: Callable[[], bool]) -> None:
-        """Returns when `answers` does, and fails if that takes too long or the server ends."""
+    def wait_until_nothing(self, hinders: Callable[[], str]) -> None:
+        """Returns when `hinders` is empty, and fails if that takes too long, the server ends, or others could reach it."""
         deadline = time.monotonic() + READY_S
-        while not answers():
+        while why := hinders():
             if self.child.poll() is not None:
                 raise self.failed(f"ended with {self.child.returncode} before it answered")
             if time.monotonic() > deadline:
-                raise self.failed(f"did not answer within {READY_S:.0f} s")
+                raise self.failed(f"did not answer within {READY_S:.0f} s: {why}")
             time.sleep(POLL_S)
+        if places := listening.beyond_loopback([self.pid, *descendants(self.pid)]):
+            raise self.failed(f"listens on {', '.join(places)}, not on 127.0.0.1 alone")
+
+    def pause(self) -> None:
+        """Stops it and all that it has started, until `resume`: an idle server takes time, too."""
+        for pid in (self.pid, *descendants(self.pid)):
+            if fields := stat_of(pid):
+                self.know_group(int(fields[2]))
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it run again."""
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGCONT)
+
+    def know_group(self, group: int) -> None:
+        """Remembers a process group, and lets the warden remember it."""
+        if group not in self.groups:
+            self.groups.add(group)
+            tell_warden("+", group)
 
     def failed(self, why: str) -> Failed:
         """An error for the table; the end of the log is printed for whoever wants to repair it."""
@@ -74,6 +103,7 @@ class Process:
         if self not in RUNNING:
             return
         RUNNING.remove(self)
+        self.resume()
         started = descendants(self.pid)
         with contextlib.suppress(ProcessLookupError):
             self.child.send_signal(signal.SIGTERM)
@@ -89,7 +119,8 @@ class Process:
                     os.kill(pid, signal.SIGKILL)
         self.child.wait()
         reap()
-        tell_warden("-", self.pid)
+        for group in self.groups:
+            tell_warden("-", group)
 
     def __enter__(self) -> "Process":
         return self
@@ -176,8 +207,33 @@ def stat_of(pid: int) -> list[str]:
         return []
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextlib.contextmanager
+def signals_wait() -> Iterator[None]:
+    """Keeps back the signals that end this program. A mask would not do: threads of libraries take them, too."""
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda received, _: came.append(received)) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Different ports of 127.0.0.1 that nobody has at the moment, and that the system gives to nobody by itself."""
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ports = [port for port in range(LEAST_PORT, 1 << 16) if not first <= port <= last]
+    random.shuffle(ports)
+    found = []
+    # All are held until the last one is found.
+    with contextlib.ExitStack() as held:
+        for port in ports:
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == count:
+                return tuple(found)
+    raise Failed("there are no free ports")

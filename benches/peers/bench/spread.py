@@ -20,9 +20,10 @@ class Spread:
     def __str__(self) -> str:
         return f"{number(self.median)} ({number(self.least)}–{number(self.most)})"
 
-    def bar(self, name: str, emphasis: bool = False) -> dict:
+    def bar(self, name: str, emphasis: bool = False, note: str = "") -> dict:
         """As `graphpipe-loadgen plot --bars` takes it."""
-        return {"name": name, "value": self.median, "least": self.least, "most": self.most, "emphasis": emphasis}
+        return {"name": name, "value": self.median, "least": self.least, "most": self.most, "note": note,
+                "emphasis": emphasis}
 
 
 def number(value: float) -> str:

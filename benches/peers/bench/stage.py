@@ -15,8 +15,10 @@ from .ask import Target
 from .catalog import Peer
 from .loadgen import Generator, Load
 from .models import Model
-from .process import Failed, Process, free_port
+from .process import Failed, Process, free_ports
 
+# Rounds of slow servers are so long that they give so many replies, if that does not take longer than this.
+REPLIES, LONGEST_S = 20, 8.0
 # What an inference and what else a server insists on may need.
 PORTS = 6
 # Of every server, once, before the first round.
@@ -32,6 +34,11 @@ class Row:
     protocol: str
 
     @property
+    def ours(self) -> bool:
+        """Whether it is our own daemon."""
+        return self.peer.environment is None
+
+    @property
     def label(self) -> str:
         """Its name in pictures: settings only where there are two of them."""
         return f"{self.title}, batching" if self.peer.second else self.title
@@ -42,6 +49,8 @@ class Measured:
     """All rounds of all rows, and who is not among them."""
 
     rounds: dict[tuple[str, int, Row], list[dict]] = field(default_factory=dict)
+    # Who has failed under which load; it is not asked so again.
+    failed: set[tuple[str, int, Row]] = field(default_factory=set)
     rows: dict[Row, None] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -64,13 +73,20 @@ class Plan:
     server_core: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Entry:
     """A row whose server runs."""
 
     row: Row
     target: Target
     process: Process
+    # Replies per second while it was warmed up; none at all if one takes longer than that.
+    rate: float = 0.0
+
+    def seconds(self, plan: Plan) -> float:
+        """How long its rounds are."""
+        wanted = REPLIES / self.rate if self.rate else LONGEST_S
+        return max(plan.seconds, min(wanted, LONGEST_S))
 
 
 def installed(peers: list[Peer], measured: Measured) -> list[Peer]:
@@ -94,10 +110,13 @@ def measure(peers: list[Peer], model: Model, plan: Plan, generator: Generator, m
         for peer in peers:
             try:
                 began = started(peer, model, plan, processes, measured)
-                warm_up(began[0], model, plan, generator)
+                warm_up(began, model, plan, generator)
                 entries += began
             except (Failed, OSError) as error:
                 measured.leave_out(f"{peer.title}, {model.name} ({peer.given()})", str(error))
+            # While one is measured or started, all others stand still.
+            if processes:
+                processes[-1].pause()
         take_turns(entries, model, plan, generator, measured)
     finally:
         for process in reversed(processes):
@@ -110,19 +129,19 @@ def started(peer: Peer, model: Model, plan: Plan, processes: list[Process], meas
     folder = paths.SCRATCH / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    place = peer.place(model, tuple(free_port() for _ in range(PORTS)), folder)
+    place = peer.place(model, free_ports(PORTS), folder)
     launch = peer.launch(place)
     began = time.monotonic()
     process = Process(name, launch.command, {**place.environment(), **launch.environment}, plan.server_core, folder)
     processes.append(process)
     first = next(iter(launch.targets.values()))
-    process.wait_until(lambda: ask.ready(first, model))
+    process.wait_until_nothing(lambda: ask.why_not_ready(first, model))
     print(f"  {name}: answers after {time.monotonic() - began:.1f} s", flush=True)
     entries = []
     for title, target in launch.targets.items():
         try:
-            for rows in sorted({1, plan.rows}):
-                ask.check(target, model, rows)
+            ask.check(target, model, 1, at_once=1)
+            ask.check(target, model, plan.rows, at_once=max(place.batch_max, *plan.clients))
         except Failed as error:
             raise process.failed(f"{title}: {error}") from error
         row = Row(title, peer, target.protocol)
@@ -131,12 +150,15 @@ def started(peer: Peer, model: Model, plan: Plan, processes: list[Process], meas
     return entries
 
 
-def warm_up(entry: Entry, model: Model, plan: Plan, generator: Generator) -> None:
-    """Asks for a second without looking: what compiles while it runs, Java above all, begins like everybody else."""
-    load = Load(sorted(plan.clients)[len(plan.clients) // 2], plan.rows, WARM_UP_S, 0, plan.seed)
-    # What goes wrong here does so again where it is looked at.
-    with contextlib.suppress(Failed):
-        generator.round(entry.target, model, load, entry.process.pid, result_file(entry, load.clients))
+def warm_up(entries: list[Entry], model: Model, plan: Plan, generator: Generator) -> None:
+    """Asks for a second without looking: what compiles while it runs, Java above all, begins like everybody else. How fast
+    it was says how long its rounds have to be.
+    """
+    for entry in entries:
+        load = Load(sorted(plan.clients)[len(plan.clients) // 2], plan.rows, WARM_UP_S, 0, plan.seed)
+        # What goes wrong here does so again where it is looked at; a request that takes longer is no answer yet.
+        with contextlib.suppress(Failed):
+            entry.rate = asked(entry, model, load, generator)["rate"]
 
 
 def take_turns(entries: list[Entry], model: Model, plan: Plan, generator: Generator, measured: Measured) -> None:
@@ -145,22 +167,30 @@ def take_turns(entries: list[Entry], model: Model, plan: Plan, generator: Genera
     for number in range(plan.rounds):
         for clients in plan.clients:
             for entry in order.sample(entries, len(entries)):
-                name = f"{entry.row.label}, {model.name}"
-                if name in measured.left_out:
+                key = (model.name, clients, entry.row)
+                if key in measured.failed:
                     continue
-                load = Load(clients, plan.rows, plan.seconds, plan.warmup, plan.seed + number)
+                load = Load(clients, plan.rows, entry.seconds(plan), plan.warmup, plan.seed + number)
+                entry.process.resume()
                 try:
-                    found = generator.round(entry.target, model, load, entry.process.pid, result_file(entry, clients))
+                    measured.rounds.setdefault(key, []).append(asked(entry, model, load, generator))
                 except Failed as error:
+                    measured.failed.add(key)
+                    name = f"{entry.row.label}, {model.name}, {number_of(clients)}, round {number + 1}"
                     measured.leave_out(name, str(error))
-                    continue
-                measured.rounds.setdefault((model.name, clients, entry.row), []).append(found)
+                entry.process.pause()
         print(f"  {model.name}: round {number + 1} of {plan.rounds} is done", flush=True)
 
 
-def result_file(entry: Entry, clients: int) -> Path:
-    """Where `graphpipe-loadgen` writes; the last round stays there."""
-    return paths.RESULTS / f"{entry.process.name}-{entry.target.protocol}-{clients}.json"
+def asked(entry: Entry, model: Model, load: Load, generator: Generator) -> dict:
+    """One round; its file stays until the next one."""
+    name = f"{entry.process.name}-{entry.target.protocol}-{entry.target.transport}-{load.clients}.json"
+    return generator.round(entry.target, model, load, entry.process.pid, paths.RESULTS / name)
+
+
+def number_of(clients: int) -> str:
+    """In words."""
+    return f"{clients} client{'' if clients == 1 else 's'}"
 
 
 def chosen(names: list[str], daemon: Path) -> list[Peer]:

@@ -8,16 +8,16 @@ import os
 import time
 from pathlib import Path
 
-from . import install, machine, models, peers, report, stage
+from . import machine, models, peers, report, stage
 from .loadgen import Generator
 from .spread import Spread
-from .stage import Measured, Plan
+from .stage import Measured, Plan, number_of
 
 NAME = "throughput"
 MODEL = "squeezenet"
 
 
-def run(daemon: Path, generator: Generator, plan: Plan, only: list[str]) -> None:
+def run(daemon: Path, generator: Generator, plan: Plan, only: list[str], folder: Path) -> None:
     """Measures everything and writes the page."""
     measured, began = Measured(), time.monotonic()
     wanted = [peer.alone() for peer in stage.chosen(only, daemon) if not peer.second]
@@ -27,7 +27,7 @@ def run(daemon: Path, generator: Generator, plan: Plan, only: list[str]) -> None
     floor = bare(model, plan.rows, plan.server_core)
     took = time.monotonic() - began
     report.write(NAME, page(measured, plan, model, floor, daemon, generator, took), picture(measured, plan, floor),
-                 report.flat(measured), generator.binary)
+                 report.flat(measured), generator.binary, folder)
 
 
 def bare(model: models.Model, rows: int, core: int, runs: int = 5) -> list[float]:
@@ -65,7 +65,7 @@ def page(
         "",
     ]
     for clients in plan.clients:
-        lines += [f"## {clients} client{'' if clients == 1 else 's'}", ""]
+        lines += [f"## {number_of(clients)}", ""]
         lines += [*report.results(measured, model.name, clients, plan), ""]
     lines += ["## What each was given", "", *report.given(measured), ""]
     lines += report.absent(measured)
@@ -74,16 +74,12 @@ def page(
 
 def picture(measured: Measured, plan: Plan, floor: list[float]) -> dict:
     """The bars."""
-    groups = []
-    for clients in plan.clients:
-        bars = report.bars(measured, MODEL, clients, plan)
-        if bars:
-            alone = Spread.of(floor).bar("ONNX Runtime alone, in process")
-            groups.append({"name": f"{clients} client{'' if clients == 1 else 's'}", "bars": [*bars, alone]})
-    version = install.versions("tools")["onnxruntime"]
+    groups = report.groups(measured, MODEL, plan)
+    for group in groups:
+        group["bars"].append(Spread.of(floor).bar("ONNX Runtime alone, in process"))
     return {
         "title": f"Rows per second, {plan.rows} images of 224 × 224 a request, one core",
-        "subtitle": f"as SqueezeNet 1.1; ONNX Runtime {version} with one thread everywhere; "
+        "subtitle": f"as SqueezeNet 1.1; {peers.runtimes(measured)}; "
         f"median, least and most of {plan.rounds} rounds",
         "unit": "rows per second", "log": False, "groups": groups,
     }

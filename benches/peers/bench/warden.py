@@ -24,6 +24,8 @@ def main() -> None:
         for group in groups:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)
+                # Those that were stopped get to know of it only so.
+                os.killpg(group, signal.SIGCONT)
         if groups and number == signal.SIGTERM:
             time.sleep(GRACE_S)
 

@@ -1,6 +1,9 @@
 """KServe's Python server with its Open Inference Protocol. It does not batch: KServe does that in another process."""
 
+import functools
+
 import kserve
+from kserve.protocol.rest import server as rest
 
 import peer
 
@@ -44,6 +47,14 @@ def described(tensors: list) -> list[dict]:
 
 
 if __name__ == "__main__":
+    # It has no setting for the address and would listen on all of them.
+    configured = rest.uvicorn.Config
+
+    @functools.wraps(configured)
+    def local(*arguments, **settings):
+        return configured(*arguments, **{**settings, "host": "127.0.0.1"})
+
+    rest.uvicorn.Config = local
     kserve.ModelServer(
         http_port=peer.PORT, enable_grpc=False, workers=1, access_log_format=None, enable_docs_url=False,
         enable_latency_logging=False,
