@@ -30,6 +30,7 @@ compat: compat-oldest compat-newest
 compat-%: $(VENVS)/%/ready runtime
 	cargo build --locked
 	GRAPHPIPED=$(abspath $(TARGET))/debug/graphpiped $(VENVS)/$*/bin/python -B -m pytest -p no:cacheprovider tests/compat
+	$(VENVS)/$*/bin/python -B -m unittest discover -s benches/peers/tests
 
 # An environment is made anew whenever its list of packages changes.
 $(VENVS)/%/ready: tests/compat/requirements-%.txt tests/compat/requirements.txt
