@@ -24,9 +24,10 @@ def described(tensors: list) -> list[dict]:
     ]
 
 
+# The package writes both lists back to front.
 METADATA = {
     "name": peer.NAME, "version": "1", "server": "Python graphpipe", "description": "",
-    "inputs": described(served.session.get_inputs()), "outputs": described(served.session.get_outputs()),
+    "inputs": described(served.session.get_inputs()[::-1]), "outputs": described(served.session.get_outputs()[::-1]),
 }
 
 
