@@ -11,7 +11,7 @@ VENVS := $(TARGET)/compat
 .PRECIOUS: $(VENVS)/%/ready
 
 serve: runtime
-	cargo build --release --locked
+	cargo build --release --locked --package graphpiped
 	@echo
 	@echo 'Ask it from another terminal:'
 	@echo '    curl http://127.0.0.1:9000/                     what the model takes and gives'
