@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::net::{AddressFamily, sockopt};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, kill_process, pidfd_getfd, pidfd_open};
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -89,6 +89,9 @@ impl Daemon {
                     // Valgrind lets one thread run at a time, and does not know that one which is in its ring sleeps. A
                     // knock at the door wakes it, and lets the others go on. It fails where there is no door yet.
                     drop(UnixStream::connect(self.folder.path().join(SOCKET_NAME)));
+                    if tcp {
+                        drop(TcpStream::connect(self.tcp));
+                    }
                     continue;
                 }
             };
