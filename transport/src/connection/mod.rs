@@ -7,7 +7,7 @@
 //! does the clock: `now` is an argument, which is how a simulated network can drive it through every order of events.
 //!
 //! What arrives but cannot be used yet (half a small frame, requests beyond the in-flight bound) waits in `carry`; what
-//! belongs to a message that is being received goes to its [`intake::Intake`].
+//! belongs to a message that is being received goes to its `Intake`.
 
 mod base;
 mod carry;
