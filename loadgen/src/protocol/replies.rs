@@ -1,7 +1,7 @@
 //! Replies of any protocol, found in the bytes of one connection. The two ways in which they can be framed are
 //! elsewhere.
 
-use super::http::Responses;
+use super::http::{Content, Responses};
 use super::native::Frames;
 use super::{Protocol, Reply, Violation};
 
@@ -21,10 +21,11 @@ impl Replies {
     pub(super) fn new(protocol: Protocol, keep_bodies: bool) -> Replies {
         Replies(match protocol {
             Protocol::Native => Wire::Native(Frames::new(keep_bodies)),
-            Protocol::GraphpipeHttp => Wire::Http(Responses::new(keep_bodies, true)),
-            Protocol::OipJson | Protocol::OipBinary | Protocol::TfsJson | Protocol::Raw => {
-                Wire::Http(Responses::new(keep_bodies, false))
+            Protocol::GraphpipeHttp => Wire::Http(Responses::new(keep_bodies, Content::Message)),
+            Protocol::OipJson | Protocol::OipBinary | Protocol::TfsJson => {
+                Wire::Http(Responses::new(keep_bodies, Content::Json))
             }
+            Protocol::Raw => Wire::Http(Responses::new(keep_bodies, Content::Any)),
         })
     }
 

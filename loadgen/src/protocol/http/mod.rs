@@ -34,7 +34,7 @@ const BEGIN_BYTES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Responses {
     keep_bodies: bool,
-    graphpipe: bool,
+    content: Content,
     /// What has come of a head that came in pieces; otherwise heads are read where they were received.
     head_part: Vec<u8>,
     state: State,
@@ -43,6 +43,17 @@ pub(super) struct Responses {
     closes: bool,
     json_bytes: Option<usize>,
     body: Body,
+}
+
+/// What a body with status 200 is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A GraphPipe message, in which there may be errors.
+    Message,
+    /// JSON, with binary tensors behind it or without.
+    Json,
+    /// Whatever the server likes.
+    Any,
 }
 
 #[derive(Debug)]
@@ -58,11 +69,11 @@ enum State {
 }
 
 impl Responses {
-    /// Before the first byte; `graphpipe`: bodies are messages in which there may be errors.
-    pub fn new(keep_bodies: bool, graphpipe: bool) -> Responses {
+    /// Before the first byte.
+    pub fn new(keep_bodies: bool, content: Content) -> Responses {
         Responses {
             keep_bodies,
-            graphpipe,
+            content,
             head_part: Vec::new(),
             state: State::Head,
             status: 0,
@@ -170,7 +181,8 @@ impl Responses {
         self.json_bytes = head.json_bytes;
         match head.status {
             200 if self.keep_bodies => self.body.begin(usize::MAX, None),
-            200 if self.graphpipe => self.body.begin(ERROR_BYTES_MAX, Some(more)),
+            200 if self.content == Content::Message => self.body.begin(ERROR_BYTES_MAX, Some(more)),
+            200 if self.content == Content::Json => self.body.begin(BEGIN_BYTES, None),
             200 => self.body.begin(0, None),
             _ => self.body.begin(REFUSAL_BYTES_MAX, None),
         }
@@ -181,7 +193,8 @@ impl Responses {
     fn reply(&mut self) -> Result<Reply<'_>, Violation> {
         self.state = State::Head;
         let outcome = match self.status {
-            200 if self.graphpipe => self.message()?,
+            200 if self.content == Content::Message => self.message()?,
+            200 if self.content == Content::Json => self.json()?,
             200 => Outcome::Outputs,
             status => Outcome::Status(status),
         };
@@ -193,6 +206,16 @@ impl Responses {
             json_bytes: self.json_bytes,
             body: if is_shown { self.body.kept() } else { &[] },
         })
+    }
+
+    /// Whether the body begins as JSON does. A page for people with status 200 is no reply; more than its beginning is
+    /// looked at by who compares.
+    fn json(&self) -> Result<Outcome, Violation> {
+        let kept = self.body.kept();
+        match kept.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{' | b'[') => Ok(Outcome::Outputs),
+            _ => Err(Violation(format!("status 200 with no JSON: it begins with {}", looks(kept)))),
+        }
     }
 
     /// What the GraphPipe message is that is complete.

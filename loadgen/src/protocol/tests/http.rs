@@ -70,10 +70,24 @@ fn a_connection_goes_on_as_version_and_fields_say() {
 }
 
 #[test]
+fn a_page_for_people_is_no_reply_where_json_is_to_come() {
+    let page = response(200, "", b"<!DOCTYPE html><title>Sign in</title>");
+    for protocol in [Protocol::OipJson, Protocol::OipBinary, Protocol::TfsJson] {
+        for keep_bodies in [false, true] {
+            let (seen, end) = receive(protocol, keep_bodies, [page.as_slice()]);
+            assert!(seen.is_empty());
+            assert!(end.unwrap_err().contains("<!DOCTYPE"), "{protocol}");
+            let (seen, end) = receive(protocol, keep_bodies, [response(200, "", b" {}").as_slice()]);
+            assert_eq!((seen.len(), end), (1, Ok(())));
+        }
+    }
+}
+
+#[test]
 fn of_what_is_not_kept_only_the_beginning_of_refusals_is_there() {
     let body = vec![b'x'; 100_000];
     let stream = [response(200, "", &body), response(500, "", &body)].concat();
-    let (seen, end) = receive(Protocol::OipJson, false, stream.chunks(1000));
+    let (seen, end) = receive(Protocol::Raw, false, stream.chunks(1000));
     assert_eq!(end, Ok(()));
     let kept: Vec<usize> = seen.iter().map(|seen| seen.body.len()).collect();
     assert_eq!(kept, [0, 65_536]);

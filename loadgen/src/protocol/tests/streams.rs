@@ -54,6 +54,10 @@ fn any_responses() -> impl Strategy<Value = Stream> {
             if status == 204 || status == 304 {
                 body.clear();
             }
+            if status == 200 {
+                // What begins otherwise is no JSON.
+                body.insert(0, b'{');
+            }
             let interim = if interim { "HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" } else { "" };
             let connection = if closes { "connection: x, Close\r\n" } else { "" };
             let json_bytes = json.map_or(String::new(), |json| format!("Inference-Header-Content-Length: {json}\r\n"));
