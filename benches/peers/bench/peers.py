@@ -40,9 +40,7 @@ def page(
         for clients in plan.clients:
             lines += [f"{number_of(clients)}:", ""]
             lines += [*report.results(measured, model.name, clients, plan), ""]
-    lines += ["## What each was given", "", *report.given(measured), ""]
-    lines += report.absent(measured)
-    return lines
+    return lines + report.ending(measured)
 
 
 def circumstances(measured: Measured, plan: Plan, daemon: Path, generator: Generator, took: float) -> dict[str, str]:

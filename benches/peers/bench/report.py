@@ -119,6 +119,11 @@ def absent(measured: Measured) -> list[str]:
     return ["## Not measured", "", *lines, ""]
 
 
+def ending(measured: Measured) -> list[str]:
+    """How every page ends."""
+    return ["## What each was given", "", *given(measured), "", *absent(measured)]
+
+
 def others_busy(measured: Measured) -> str:
     """How much of the machine was used by what has no part in a measurement: the worst round, and the usual one."""
     shares = [found["others_busy"] for rounds in measured.rounds.values() for found in rounds

@@ -30,6 +30,8 @@ fn knee(knee: &Knee) -> String {
     let found = match (knee.rate, knee.failed_at) {
         (Some(held), Some(failed)) => format!("holds at {} and no longer at {}", RATE.write(held), RATE.write(failed)),
         (Some(held), None) => format!("holds at {}, the highest rate tried", RATE.write(held)),
+        // A search that could not go on has not tried what is below.
+        (None, Some(failed)) if knee.remark.is_some() => format!("does not hold at {}", RATE.write(failed)),
         (None, Some(failed)) => format!("does not hold even at {}", RATE.write(failed)),
         (None, None) => "was not found to hold at any rate".to_owned(),
     };

@@ -10,6 +10,7 @@ mod streams;
 mod tfs;
 
 use super::{Dialect, Outcome, Protocol, Reply};
+use crate::signature::Io;
 use crate::tensor::{Data, Tensor};
 use clap::ValueEnum;
 use graphpipe_schema::DType;
@@ -33,6 +34,11 @@ fn strings(name: &str, shape: &[i64], strings: &[&[u8]]) -> Tensor {
 fn floats(name: &str, shape: &[i64], numbers: &[f32]) -> Tensor {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     tensor(name, DType::Float32, shape, &bytes)
+}
+
+/// An input or output as a signature has it.
+fn io(name: &str, dtype: Option<DType>, shape: Option<&[i64]>) -> Io {
+    Io { name: name.to_owned(), dtype, shape: shape.map(<[i64]>::to_vec) }
 }
 
 /// A reply that outlives its connection.

@@ -2,7 +2,7 @@
 //! text.
 
 use super::*;
-use crate::signature::{Io, Signature};
+use crate::signature::Signature;
 
 fn encode(protocol: Protocol, inputs: &[Tensor], outputs: &[&str]) -> Result<Vec<u8>, String> {
     let outputs: Vec<String> = outputs.iter().map(|&name| name.to_owned()).collect();
@@ -92,11 +92,6 @@ fn metadata_is_a_signature_however_dimensions_are_written() {
         "inputs":[{"name":"a","datatype":"FP32","shape":[-1,64]},{"name":"b","datatype":"BYTES","shape":["-1","2"]}],
         "outputs":[{"name":"c","datatype":"COMPLEX64","shape":[]},{"name":"d","datatype":"BF16"}]}"#;
     let reply = only(Protocol::OipJson, &response(200, "Content-Type: application/json\r\n", json));
-    let io = |name: &str, dtype, shape: Option<&[i64]>| Io {
-        name: name.to_owned(),
-        dtype,
-        shape: shape.map(<[i64]>::to_vec),
-    };
     let expected = Signature {
         model: "m".to_owned(),
         server: String::new(),

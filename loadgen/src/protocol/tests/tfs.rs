@@ -1,7 +1,7 @@
 //! TensorFlow Serving's REST API; the answers are in the form of its documentation's examples.
 
 use super::*;
-use crate::signature::{Io, Signature};
+use crate::signature::Signature;
 
 fn encode(inputs: &[Tensor]) -> String {
     let encoded = dialect(Protocol::TfsJson, "half").encode(inputs, &[]).unwrap();
@@ -80,11 +80,6 @@ fn metadata_is_a_signature() {
             "outputs":{
                 "output_0":{"dtype":"DT_VARIANT","name":"o:0","tensor_shape":{"dim":[],"unknown_rank":true}}},
             "method_name":"tensorflow/serving/predict"}}}}}"#;
-    let io = |name: &str, dtype, shape: Option<&[i64]>| Io {
-        name: name.to_owned(),
-        dtype,
-        shape: shape.map(<[i64]>::to_vec),
-    };
     let expected = Signature {
         model: "m".to_owned(),
         server: String::new(),

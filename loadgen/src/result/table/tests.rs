@@ -126,13 +126,15 @@ fn a_machine_that_others_use_is_warned_about() {
 #[test]
 fn the_knee_is_a_sentence() {
     let mut report = report(vec![point("", three_rounds())]);
-    let mut knee = |rate, failed_at| {
-        report.knee = Some(Knee { objective: "p99<5ms".to_owned(), rate, failed_at, remark: None });
+    let mut knee = |rate, failed_at, remark: Option<&str>| {
+        let remark = remark.map(str::to_owned);
+        report.knee = Some(Knee { objective: "p99<5ms".to_owned(), rate, failed_at, remark });
         render(&report).lines().find(|line| line.starts_with("knee")).unwrap().to_owned()
     };
-    assert_eq!(knee(Some(12_300.0), Some(12_900.0)), "knee: p99<5ms holds at 12.3 K/s and no longer at 12.9 K/s");
-    assert_eq!(knee(Some(12_300.0), None), "knee: p99<5ms holds at 12.3 K/s, the highest rate tried");
-    assert_eq!(knee(None, Some(100.0)), "knee: p99<5ms does not hold even at 100 /s");
+    assert_eq!(knee(Some(12_300.0), Some(12_900.0), None), "knee: p99<5ms holds at 12.3 K/s and no longer at 12.9 K/s");
+    assert_eq!(knee(Some(12_300.0), None, None), "knee: p99<5ms holds at 12.3 K/s, the highest rate tried");
+    assert_eq!(knee(None, Some(100.0), None), "knee: p99<5ms does not hold even at 100 /s");
+    assert_eq!(knee(None, Some(100.0), Some("it died")), "knee: p99<5ms does not hold at 100 /s; it died");
 }
 
 #[test]
