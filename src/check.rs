@@ -1,13 +1,16 @@
 //! `graphpiped check PATH`: opens a model as `serve` would, says what would be served, and ends.
 
-use crate::cli::{CheckArgs, Options};
+use crate::cli::{BatchMode, CheckArgs, Options};
 use crate::machine;
 use crate::open::{Backends, Opened, open};
+use crate::plan::ROWS_MAX_DEFAULT;
+use crate::probe::{Probed, Verdict, probe as probe_batching};
 use crate::settings::{Machine, ModelSettings, Settings};
 use crate::units::ByteSize;
 use graphpiped_backend_api::{Dim, Signature};
 use graphpiped_transport::probe::probe;
 use std::fmt::Write;
+use std::time::Instant;
 
 /// What would be served, in lines.
 pub fn check(args: CheckArgs) -> Result<String, String> {
@@ -20,11 +23,12 @@ pub fn check(args: CheckArgs) -> Result<String, String> {
     let opened = tokio_uring::start(open(&backends, &settings.models[0]))?;
     // An instance may need what opening did not.
     opened.model.instance().map_err(|error| error.to_string())?;
+    let probed = probe_batching(&*opened.model, BatchMode::Auto, ROWS_MAX_DEFAULT, Instant::now)?;
     let grown = machine::resident_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
-    Ok(describe(&settings, &opened, grown))
+    Ok(describe(&settings, &opened, &probed, grown))
 }
 
-fn describe(settings: &Settings, opened: &Opened, grown: Option<u64>) -> String {
+fn describe(settings: &Settings, opened: &Opened, probed: &Probed, grown: Option<u64>) -> String {
     let ModelSettings { name, source, intra_threads, instances, .. } = &settings.models[0];
     let signature = opened.model.signature();
     let mut text = String::new();
@@ -43,6 +47,7 @@ fn describe(settings: &Settings, opened: &Opened, grown: Option<u64>) -> String 
         line("", "(an example: any number of tensors of any type and shape is taken, and given back)");
     }
     line("batch axis", &batch_axis(signature));
+    line("batched", &batched(probed));
     let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (runs, threads) = (plural(*instances, "run"), plural(*intra_threads, "thread"));
     line("threads", &format!("{runs} at the same time, {threads} in each"));
@@ -56,6 +61,17 @@ fn describe(settings: &Settings, opened: &Opened, grown: Option<u64>) -> String 
         line("option", &format!("{key}={value}"));
     }
     text
+}
+
+/// Whether requests would be run together, and what runs have cost in the trial.
+fn batched(probed: &Probed) -> String {
+    if let Verdict::Not { why } = &probed.verdict {
+        return format!("no: {why}");
+    }
+    let costs = probed.costs.iter().map(|(rows, took)| {
+        format!("{rows} row{} in {:.1} us", if *rows == 1 { "" } else { "s" }, took.as_secs_f64() * 1e6)
+    });
+    format!("yes ({})", costs.collect::<Vec<_>>().join(", "))
 }
 
 /// The axis along which requests could be put together, and what the model calls it.
@@ -79,6 +95,7 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "model        echo (echo:)");
         assert!(lines.contains(&"batch axis   none"), "{text}");
+        assert!(text.contains("\nbatched      no: "), "{text}");
         assert!(text.contains("2 threads in each"), "{text}");
     }
 

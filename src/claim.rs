@@ -30,9 +30,19 @@ pub struct Layout {
 /// Bytes of a vector's length field, right before its first byte, so between any two payloads.
 const LENGTH_BYTES: u32 = 4;
 
-/// Each payload on its own. `None` if they overlap, or leave more between them than the transport keeps aside: then the
+/// Each payload on its own, in a buffer that has just room for them. `None` if they overlap, or leave more between them than the transport keeps aside: then the
 /// message is received as a whole.
 pub fn apart(payloads: &[Range<u32>], length: u32) -> Option<Layout> {
+    place(payloads, length, |end, _| end.next_multiple_of(BASE_ALIGN))
+}
+
+/// Each payload at the offset that is given for it, as it is in the rows of a lane. `None` as in [`apart`].
+pub fn into_rows(payloads: &[Range<u32>], length: u32, offset: impl Fn(usize) -> usize) -> Option<Layout> {
+    place(payloads, length, |_, index| offset(index))
+}
+
+/// `offset` is told where the payload before it ends in the buffer, and its position.
+fn place(payloads: &[Range<u32>], length: u32, offset: impl Fn(usize, usize) -> usize) -> Option<Layout> {
     let mut order: SmallVec<[usize; 4]> = (0..payloads.len()).filter(|index| !payloads[*index].is_empty()).collect();
     order.sort_unstable_by_key(|index| payloads[*index].start);
     let mut layout = Layout { pieces: SmallVec::new(), offsets: SmallVec::from_elem(0, payloads.len()), bytes: 0 };
@@ -42,7 +52,7 @@ pub fn apart(payloads: &[Range<u32>], length: u32) -> Option<Layout> {
         if start < message_end.checked_add(LENGTH_BYTES)? {
             return None;
         }
-        let offset = layout.bytes.next_multiple_of(BASE_ALIGN);
+        let offset = offset(layout.bytes, index);
         layout.pieces.push(Piece { message: start..end, offset });
         layout.offsets[index] = offset;
         layout.bytes = offset + (end - start) as usize;

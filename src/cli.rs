@@ -5,9 +5,10 @@
 
 use crate::address::Address;
 use crate::config::ModelTable;
+use crate::cores::CpuList;
 use crate::units::{ByteSize, Span};
 use clap::builder::{OsStr as ClapStr, Resettable};
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -94,10 +95,33 @@ pub struct Options {
     /// Threads inside one run of a model. Default: 1.
     #[arg(long, env = "GRAPHPIPED_INTRA_THREADS", value_name = "N")]
     pub intra_threads: Option<usize>,
-    /// Runs of each model at the same time, a thread each. Default: the cores that --io-threads leaves, shared between the
-    /// threads of a run; at least 1.
+    /// Runs of each model at the same time, a thread each. Default: the cores of --cpus, else those that --io-threads
+    /// leaves, shared between the threads of a run; at least 1.
     #[arg(long, env = "GRAPHPIPED_INSTANCES", value_name = "N")]
     pub instances: Option<usize>,
+    /// Cores that run models, such as 0-3,8. Default: all that this process may use, as the scheduler sees fit.
+    #[arg(long, env = "GRAPHPIPED_CPUS", value_name = "LIST")]
+    pub cpus: Option<CpuList>,
+    /// Whether requests of many connections are run together. Default: auto, where a trial when the model is opened shows
+    /// that rows run together give what they give alone; on: refuse to start where it does not; off: never.
+    #[arg(long, env = "GRAPHPIPED_BATCH", value_name = "MODE")]
+    pub batch: Option<BatchMode>,
+    /// Rows of one run, at most. Default: up to 128, as many as have 16 MiB of inputs and outputs, so that they stay in
+    /// the caches; fewer where --memory is short.
+    #[arg(long, env = "GRAPHPIPED_MAX_BATCH", value_name = "ROWS")]
+    pub max_batch: Option<usize>,
+    /// Microseconds that a run waits for more rows while there is room for them. Default: 0, because while one run goes on
+    /// the next one fills anyway.
+    #[arg(long, env = "GRAPHPIPED_LINGER_US", value_name = "N")]
+    pub linger_us: Option<u32>,
+    /// Whether reactors run models themselves. Default: auto, where a run costs less than --inline-us, so that waking
+    /// another thread would cost more than it saves.
+    #[arg(long, env = "GRAPHPIPED_INLINE", value_name = "MODE")]
+    pub inline: Option<InlineMode>,
+    /// Microseconds that a run on a reactor may take with --inline auto. Default: 200, as long as receiving a piece of a
+    /// large payload keeps the other connections waiting anyway.
+    #[arg(long, env = "GRAPHPIPED_INLINE_US", value_name = "N")]
+    pub inline_us: Option<u32>,
     /// Reactors: threads with a ring that do all input and output. Default: a quarter of the cores, at least 1.
     #[arg(long, env = "GRAPHPIPED_IO_THREADS", value_name = "N")]
     pub io_threads: Option<usize>,
@@ -131,6 +155,11 @@ pub struct Options {
     /// Microseconds that a reactor polls before it sleeps; 0 never polls.
     #[arg(long, env = "GRAPHPIPED_SPIN_US", value_name = "N")]
     pub spin_us: Option<u32>,
+    /// Send outputs of this many bytes or more without a copy, such as 1M, to TCP peers on other machines. It can pay with
+    /// network cards that gather what they send; on one machine, containers included, the kernel copies anyway and it
+    /// costs more. Default: never.
+    #[arg(long, env = "GRAPHPIPED_ZERO_COPY_SEND", value_name = "SIZE")]
+    pub zero_copy_send: Option<ByteSize>,
     /// The ONNX Runtime library. Default: ORT_DYLIB_PATH, else the runtime folder, else the system's library path.
     #[arg(long, env = "GRAPHPIPED_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
@@ -149,6 +178,12 @@ impl Options {
             listen: first_said(self.listen, other.listen),
             intra_threads: self.intra_threads.or(other.intra_threads),
             instances: self.instances.or(other.instances),
+            cpus: self.cpus.or(other.cpus),
+            batch: self.batch.or(other.batch),
+            max_batch: self.max_batch.or(other.max_batch),
+            linger_us: self.linger_us.or(other.linger_us),
+            inline: self.inline.or(other.inline),
+            inline_us: self.inline_us.or(other.inline_us),
             io_threads: self.io_threads.or(other.io_threads),
             memory: self.memory.or(other.memory),
             connections_max: self.connections_max.or(other.connections_max),
@@ -160,6 +195,7 @@ impl Options {
             progress_timeout: self.progress_timeout.or(other.progress_timeout),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
             spin_us: self.spin_us.or(other.spin_us),
+            zero_copy_send: self.zero_copy_send.or(other.zero_copy_send),
             onnxruntime: self.onnxruntime.or(other.onnxruntime),
             log: self.log.or(other.log),
         }
@@ -256,6 +292,32 @@ impl BackendName {
             BackendName::Echo => "echo",
         }
     }
+}
+
+/// Whether rows of several requests are run together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchMode {
+    /// If a trial shows that they do not see each other.
+    #[default]
+    Auto,
+    /// Yes; a model that cannot be is refused.
+    On,
+    /// No.
+    Off,
+}
+
+/// Whether reactors run models themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum InlineMode {
+    /// Where a run costs less than a bound.
+    #[default]
+    Auto,
+    /// Whatever a run costs.
+    Always,
+    /// Executors run everything.
+    Never,
 }
 
 /// A name that can stand in a URL, a file name and a metric as it is.

@@ -12,7 +12,7 @@
 //! An unknown key is an error, so that a misspelt limit is not silently no limit. Every error is one line that names the
 //! file, the line and the key.
 
-use crate::cli::{BackendName, Options};
+use crate::cli::{BackendName, BatchMode, Options};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +30,12 @@ pub struct ModelTable {
     pub instances: Option<usize>,
     /// As [`Options::queue_max`], for this model.
     pub queue_max: Option<usize>,
+    /// As [`Options::batch`], for this model.
+    pub batch: Option<BatchMode>,
+    /// As [`Options::max_batch`], for this model.
+    pub max_batch: Option<usize>,
+    /// As [`Options::linger_us`], for this model.
+    pub linger_us: Option<u32>,
 }
 
 /// Reads a configuration file.
@@ -63,6 +69,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Options, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::InlineMode;
     use crate::units::ByteSize;
 
     fn parsed(text: &str) -> Result<Options, String> {
@@ -72,13 +79,18 @@ mod tests {
     #[test]
     fn a_file_sets_what_flags_set() {
         let text = "memory = \"4G\"\nio_threads = 3\nhead_timeout = 5\nlisten = [\"tcp://[::1]:0\"]\n\
-                    [model.digits]\npath = \"d.onnx\"\ninstances = 2\n[model.same]\nbackend = \"echo\"\n";
+                    cpus = \"0-2,5\"\ninline = \"never\"\n\
+                    [model.digits]\npath = \"d.onnx\"\ninstances = 2\nbatch = \"off\"\nmax_batch = 9\n[model.same]\nbackend = \"echo\"\n";
         let options = parsed(text).unwrap();
         assert_eq!(options.memory, Some(ByteSize(4 << 30)));
         assert_eq!(options.io_threads, Some(3));
         assert_eq!(options.head_timeout.unwrap().0.as_secs(), 5);
         assert_eq!(options.listen[0].to_string(), "tcp://[::1]:0");
+        assert_eq!(options.cpus.as_ref().map(ToString::to_string), Some("0-2,5".into()));
+        assert_eq!(options.inline, Some(InlineMode::Never));
         assert_eq!(options.tables["digits"].get_ref().instances, Some(2));
+        assert_eq!(options.tables["digits"].get_ref().batch, Some(BatchMode::Off));
+        assert_eq!(options.tables["digits"].get_ref().max_batch, Some(9));
         assert_eq!(options.tables["same"].get_ref().backend, Some(BackendName::Echo));
         assert_eq!(options.queue_max, None);
     }
@@ -97,6 +109,8 @@ mod tests {
         wrong("queue_max = -1\n", "g.toml:1: queue_max: ");
         wrong("[model.a]\npaht = \"x\"\n", "g.toml:2: paht: unknown field `paht`");
         wrong("[model.a]\nbackend = \"caffe\"\n", "g.toml:2: backend: unknown variant `caffe`");
+        wrong("cpus = \"3-1\"\n", "g.toml:1: cpus: \"3-1\"");
+        wrong("batch = \"maybe\"\n", "g.toml:1: batch: unknown variant `maybe`, expected one of `auto`, `on`, `off`");
         wrong("a = \n", "g.toml:1: a: ");
     }
 

@@ -7,34 +7,39 @@
 //! The order of the end matters: reactors finish what was accepted and end, with them the last senders of the queues are
 //! dropped, so the executors empty the queues and end. Listeners, and with them the files of Unix sockets, go first.
 
-use crate::check::batch_axis;
+use crate::batching::Batching;
 use crate::cli::ServeArgs;
 use crate::config;
+use crate::cores::CpuList;
+use crate::cost::Learner;
 use crate::daemon::Daemon;
 use crate::executor::Executor;
+use crate::lane_maker::LaneMaker;
 use crate::limits;
 use crate::listen::Listening;
+use crate::loading::{Loaded, batch_all, open_all};
 use crate::machine;
 use crate::model::Served;
-use crate::open::{Backends, Opened, open};
+use crate::plan::Weights;
+use crate::queue::ModelQueue;
 use crate::registry::{Entry, Registry};
 use crate::returns::Returns;
 use crate::runtime_folder::runtime_folder;
 use crate::service::ReactorService;
-use crate::settings::{Machine, ModelSettings, Settings, default_addresses};
+use crate::settings::{Machine, Settings, default_addresses};
 use crate::threads::{Event, Threads};
 use crate::units::ByteSize;
-use crossbeam::channel::bounded;
 use graphpiped_memory::Pool;
 use graphpiped_transport::mailbox::Mailbox;
 use graphpiped_transport::probe::probe;
-use graphpiped_transport::reactor::{Control, Listener, Reactor};
+use graphpiped_transport::reactor::{Listener, Reactor};
 use sd_notify::NotifyState;
 use std::future::{Future, poll_fn};
 use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -63,6 +68,9 @@ pub fn serve(args: ServeArgs) -> Result<(), Failure> {
         Settings::resolve(options, std::env::var("GP_MODEL").ok().filter(|path| !path.is_empty()), &machine)?;
     if settings.listen.is_empty() {
         settings.listen = default_addresses(&runtime_folder(|name| std::env::var_os(name))?);
+    }
+    if let Some(cpus) = &settings.cpus {
+        cpus.check(&CpuList::allowed()?)?;
     }
     probe().map_err(|unavailable| Failure(unavailable.to_string()))?;
     clip_connections(&mut settings, machine::raise_descriptors());
@@ -93,7 +101,7 @@ fn clip_connections(settings: &mut Settings, descriptors: u64) {
     }
 }
 
-async fn run(settings: Settings, cores: usize) -> Result<(), Failure> {
+async fn run(mut settings: Settings, cores: usize) -> Result<(), Failure> {
     let mut threads = Threads::new()?;
     // First of all: an address that is in use should be known before minutes go into loading models. Clients that come
     // meanwhile wait in the backlog.
@@ -104,12 +112,10 @@ async fn run(settings: Settings, cores: usize) -> Result<(), Failure> {
             info!(name, "signal; the models are not loaded to the end");
             // The files of Unix sockets go with them.
             drop(listening);
-            // A framework that loads a model cannot be asked to stop, and the runtime would wait for its thread.
-            std::process::exit(0);
+            leave();
         }
     };
-    show_limits(&settings);
-    let daemon = start(&settings, cores, models, &listening, &mut threads).await?;
+    let daemon = start(&mut settings, cores, models, &listening, &mut threads).await?;
     for Listening { address, .. } in &listening {
         info!(%address, "listening");
     }
@@ -122,52 +128,19 @@ async fn run(settings: Settings, cores: usize) -> Result<(), Failure> {
 async fn open_until_signal(
     settings: &Settings,
     threads: &mut Threads,
-) -> Result<Result<Vec<Arc<Served>>, &'static str>, Failure> {
+) -> Result<Result<Vec<Loaded>, &'static str>, Failure> {
     let mut opening = pin!(open_all(settings));
     let mut event = pin!(threads.next());
     poll_fn(|context| match event.as_mut().poll(context) {
         Poll::Ready(Event::Signal(name)) => Poll::Ready(Ok(Err(name))),
         Poll::Ready(_) => unreachable!("no reactor and no executor has been started"),
-        Poll::Pending => opening.as_mut().poll(context).map(|models| models.map(Ok)),
+        Poll::Pending => opening.as_mut().poll(context).map(|models| Ok(Ok(models?))),
     })
     .await
 }
 
-async fn open_all(settings: &Settings) -> Result<Vec<Arc<Served>>, Failure> {
-    let backends = Backends::new(settings.onnxruntime.clone());
-    let names: Vec<_> = settings.models.iter().map(|model| model.name.clone()).collect();
-    let mut models = Vec::new();
-    for model in &settings.models {
-        let opened = open(&backends, model).await?;
-        show_model(model, &opened);
-        models.push(Arc::new(Served::new(model.clone(), opened.model, &names)));
-    }
-    Ok(models)
-}
-
-fn show_model(settings: &ModelSettings, opened: &Opened) {
-    let ModelSettings { name, source, intra_threads, instances, queue_max } = settings;
-    let signature = opened.model.signature();
-    let list = |specs: &[_]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let options: Vec<_> =
-        opened.model.effective_options().iter().map(|(key, value)| format!("{key}={value}")).collect();
-    info!(
-        model = %name,
-        %source,
-        file_bytes = opened.file_bytes,
-        inputs = %list(&signature.inputs),
-        outputs = %list(&signature.outputs),
-        batch_axis = %batch_axis(signature),
-        instances,
-        intra_threads,
-        queue_max,
-        options = %options.join(" "),
-        "model opened"
-    );
-}
-
-fn show_limits(settings: &Settings) {
-    let lines = limits::sum(settings);
+fn show_limits(settings: &Settings, rows: usize) {
+    let lines = limits::sum(settings, rows);
     for line in &lines {
         let (each, total) = (ByteSize(line.bytes), ByteSize(line.total()));
         info!(of = line.what, count = line.count, %each, %total, why = line.why, "limit of memory");
@@ -189,43 +162,49 @@ fn show_limits(settings: &Settings) {
     );
 }
 
+/// Ends the process while a framework loads a model. It cannot be asked to stop: the runtime would wait for its thread, and
+/// exit handlers for the loader's lock, which that thread holds inside of dlopen. Becoming another program asks nobody.
+fn leave() -> ! {
+    let version = std::env::current_exe()
+        .map(|daemon| Command::new(daemon).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).exec());
+    // It only returns if that program is not there any more.
+    debug!(?version, "leaving by the exit handlers");
+    std::process::exit(0)
+}
+
 /// Makes what all threads share, then starts executors and reactors. Returns when every reactor has its ring.
 async fn start(
-    settings: &Settings,
+    settings: &mut Settings,
     cores: usize,
-    models: Vec<Arc<Served>>,
+    loaded: Vec<Loaded>,
     listening: &[Listening],
     threads: &mut Threads,
 ) -> Result<Arc<Daemon>, Failure> {
-    let replies_max = limits::replies_max(settings);
+    let pool = Pool::new(settings.memory_bytes);
+    let (models, plan) = batch_all(settings, &pool, loaded)?;
+    let batchings = || models.iter().filter_map(|served| served.batching.as_ref());
+    settings.limits.weight_max = Weights::new(batchings().map(|batching| batching.rows_max)).max();
+    let rows = batchings().map(Batching::rows_wanted).sum();
+    show_limits(settings, rows);
+    let replies_max = limits::replies_max(settings, rows);
     let mailboxes = (0..settings.io_threads)
         .map(|_| Mailbox::new(replies_max))
         .collect::<std::io::Result<Vec<_>>>()
         .map_err(|error| format!("cannot make the mailbox of a reactor: {error}"))?;
-    let returns: Arc<[Returns]> = mailboxes.iter().map(|mailbox| Returns::new(mailbox.clone())).collect();
-    let (pool, running) = (Pool::new(settings.memory_bytes), Arc::new(AtomicUsize::new(0)));
-    let mut entries = Vec::new();
-    for served in models {
-        let (queue, jobs) = bounded(served.settings.queue_max);
-        // A model that runs on the reactors has no executors.
-        let instances = if served.model.is_cheap() { 0 } else { served.settings.instances };
-        for _ in 0..instances {
-            let instance = Some(served.model.instance().map_err(|error| error.to_string())?);
-            let (served, jobs, pool) = (served.clone(), jobs.clone(), pool.clone());
-            let (returns, running) = (returns.clone(), running.clone());
-            threads.start_executor(Executor { served, instance, jobs, pool, returns, running })?;
+    // Slots of connections that are closing are in use beside those of open ones.
+    let slots = settings.limits.connections_max + SLOTS_CLOSING;
+    let returns: Arc<[_]> = mailboxes.iter().map(|mailbox| Arc::new(Returns::new(mailbox.clone(), slots))).collect();
+    let queue = |served: &Arc<Served>| Arc::new(ModelQueue::new(served.settings.queue_max, executors_of(served)));
+    let entries = models.iter().map(|served| Entry { served: served.clone(), queue: queue(served) }).collect();
+    let registry = Registry::new(entries);
+    let daemon = Arc::new(Daemon::new(settings, cores, registry, pool.clone(), mailboxes.clone(), returns));
+    for entry in daemon.registry.entries() {
+        for place in 0..executors_of(&entry.served) {
+            threads.start_executor(executor(&daemon, entry, place)?, settings.cpus.clone())?;
         }
-        entries.push(Entry { served, queue });
     }
-    let daemon = Arc::new(Daemon {
-        registry: Registry::new(entries),
-        pool,
-        counters: mailboxes.iter().map(|_| Arc::default()).collect(),
-        returns,
-        control: Control::new(mailboxes.clone()),
-        running,
-        cores,
-    });
+    let (wishes, reactors) = (daemon.wishes.clone(), settings.io_threads);
+    Threads::start_lane_maker(LaneMaker { wishes, models, pool, plan, reactors })?;
     for (index, mailbox) in mailboxes.into_iter().enumerate() {
         let listeners = listening.iter().map(Listening::listener).collect::<std::io::Result<Vec<_>>>();
         let listeners = listeners.map_err(|error| format!("cannot share a listener with a reactor: {error}"))?;
@@ -234,6 +213,29 @@ async fn start(
     threads.reactors_are_ready().await?;
     Ok(daemon)
 }
+
+/// A model that costs nothing runs on the reactors and has no executors.
+fn executors_of(served: &Served) -> usize {
+    if served.model.is_cheap() { 0 } else { served.settings.instances }
+}
+
+fn executor(daemon: &Daemon, entry: &Entry, place: usize) -> Result<Executor, Failure> {
+    let served = &entry.served;
+    Ok(Executor {
+        served: served.clone(),
+        instance: Some(served.model.instance().map_err(|error| error.to_string())?),
+        learner: Learner::new(served.cost.clone()),
+        queue: entry.queue.clone(),
+        place,
+        pool: daemon.pool.clone(),
+        returns: daemon.returns.clone(),
+        running: daemon.running.clone(),
+        next_set: 0,
+    })
+}
+
+/// Connections of a reactor that are closing while others have taken their number.
+const SLOTS_CLOSING: usize = 1024;
 
 fn start_reactor(
     settings: &Settings,

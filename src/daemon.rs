@@ -1,13 +1,21 @@
 //! What all reactors of the daemon share: models, memory, counters and the ways back. Made once at start; what changes
 //! in it changes atomically.
 
+use crate::batching::Wishes;
+use crate::cli::InlineMode;
+use crate::plan::Weights;
+use crate::queue::Unpark;
 use crate::registry::Registry;
 use crate::returns::Returns;
+use crate::settings::Settings;
+use crate::shortage::Shortage;
 use graphpiped_memory::Pool;
-use graphpiped_transport::counters::Counters;
+use graphpiped_transport::counters::{Counter, Counters};
+use graphpiped_transport::mailbox::Mailbox;
 use graphpiped_transport::reactor::Control;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// What all reactors share.
 #[derive(Debug)]
@@ -19,7 +27,19 @@ pub struct Daemon {
     /// What each reactor counts.
     pub counters: Vec<Arc<Counters>>,
     /// The way back to each reactor.
-    pub returns: Arc<[Returns]>,
+    pub returns: Arc<[Arc<Returns>]>,
+    /// Rows for which there are no lanes yet.
+    pub wishes: Arc<Wishes<Unpark>>,
+    /// How much of what a connection may have in flight a request takes.
+    pub weights: Weights,
+    /// Whether reactors run models themselves.
+    pub inline: InlineMode,
+    /// How long a run on a reactor may take with [`InlineMode::Auto`].
+    pub inline_time_max: Duration,
+    /// Whether requests find no rows free.
+    pub shortage: Shortage,
+    /// Bytes copied of requests whose senders were so slow that they had to leave their rows.
+    pub copied_apart: Counter,
     /// Whether all of this is coming to its end.
     pub control: Arc<Control>,
     /// How many executors are running something now.
@@ -29,9 +49,43 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// A daemon for these models, which nobody runs yet. `mailboxes` are those of its reactors, `returns` the ways back to
+    /// them.
+    pub fn new(
+        settings: &Settings,
+        cores: usize,
+        registry: Registry,
+        pool: Pool,
+        mailboxes: Vec<Arc<Mailbox>>,
+        returns: Arc<[Arc<Returns>]>,
+    ) -> Daemon {
+        let batchings = registry.entries().iter().filter_map(|entry| entry.served.batching.as_ref());
+        Daemon {
+            weights: Weights::new(batchings.map(|batching| batching.rows_max)),
+            registry,
+            pool,
+            counters: returns.iter().map(|_| Arc::default()).collect(),
+            returns,
+            wishes: Arc::new(Wishes::new(Unpark::default())),
+            inline: settings.inline,
+            inline_time_max: settings.inline_time_max,
+            shortage: Shortage::new(Instant::now()),
+            copied_apart: Counter::default(),
+            control: Control::new(mailboxes),
+            running: Arc::default(),
+            cores,
+        }
+    }
+
     /// Whether a reactor that polls would take a core from somebody who works. While reactors and runs together do not
     /// exceed the cores, it takes nobody's. On a single core it would starve even its own clients.
     pub fn wants_core(&self) -> bool {
         self.cores == 1 || self.returns.len() + self.running.load(Ordering::Relaxed) > self.cores
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.wishes.close();
     }
 }

@@ -1,32 +1,25 @@
 //! An executor: the right to run one instance of a model, and the thread that has it.
 //!
-//! Executors of a model take from one bounded queue; who is idle takes next. An executor that has taken a job always
-//! delivers a reply for it, whatever happens in the framework. It ends when the queue is empty and closed.
+//! Executors of a model take batches from its lanes and, in turn with that, requests that run alone from its queue. Who is
+//! idle takes what is there *now*; while it runs, the next batch fills. Every request that was taken is answered, whatever
+//! happens in the framework. An executor ends when the queue is closed and everything is empty.
 
+use crate::batching::{Batching, Seal};
+use crate::cost::Learner;
+use crate::lanes::ModelLane;
 use crate::model::Served;
+use crate::queue::{Job, ModelQueue};
+use crate::request::{Request, late};
 use crate::returns::Returns;
-use crate::run::{Work, run};
-use crossbeam::channel::Receiver;
-use graphpipe_schema::Code;
+use crate::run::{Runner, run_alone, run_batch};
+use crate::seal::{share, take};
 use graphpiped_backend_api::Instance;
+use graphpiped_batch::Sealed;
 use graphpiped_memory::Pool;
-use graphpiped_transport::service::{Refusal, Reply, Ticket};
+use graphpiped_transport::service::Reply;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-
-/// A request on its way to an executor.
-#[derive(Debug)]
-pub struct Job {
-    /// Under which its reply is delivered.
-    pub ticket: Ticket,
-    /// To which reactor.
-    pub reactor: usize,
-    /// After this nobody wants the reply.
-    pub deadline: Option<Instant>,
-    /// What to run.
-    pub work: Work,
-}
 
 /// What an executor has.
 pub struct Executor {
@@ -34,38 +27,161 @@ pub struct Executor {
     pub served: Arc<Served>,
     /// The instance; made anew after a panic.
     pub instance: Option<Box<dyn Instance>>,
+    /// What learns from the runs.
+    pub learner: Learner,
     /// What waits for it.
-    pub jobs: Receiver<Job>,
+    pub queue: Arc<ModelQueue>,
+    /// Its place at the queue's gate.
+    pub place: usize,
     /// Memory for outputs.
     pub pool: Pool,
     /// The ways back, by reactor.
-    pub returns: Arc<[Returns]>,
+    pub returns: Arc<[Arc<Returns>]>,
     /// How many executors of the daemon are running something now.
     pub running: Arc<AtomicUsize>,
+    /// The set of lanes to look into first: the one behind the last.
+    pub next_set: usize,
 }
 
 impl Executor {
-    /// Runs jobs until the queue is closed and empty.
+    /// Runs what comes until the queue is closed and everything is empty.
     pub fn run(mut self) {
-        while let Ok(job) = self.jobs.recv() {
-            // A hint for reactors that may spin; nothing is ordered by it.
-            self.running.fetch_add(1, Ordering::Relaxed);
-            let started = Instant::now();
-            let reply = self.reply(&job, started);
-            self.served.counters.run_nanoseconds.add(started.elapsed().as_nanos() as u64);
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            // The request's memory goes back before its reply goes out, so that whoever has the reply may have the memory.
-            let Job { ticket, reactor, work, .. } = job;
-            drop(work);
-            self.returns[reactor].deliver(ticket, reply);
+        let served = self.served.clone();
+        loop {
+            // Both in turn, so that neither starves the other.
+            let has_run = served.batching.as_ref().is_some_and(|batching| self.run_batch(batching)) | self.run_job();
+            if has_run {
+                continue;
+            }
+            if self.queue.is_closed() && !self.has_work() {
+                return;
+            }
+            self.queue.sleep(self.place, None, || self.has_work());
         }
     }
 
-    fn reply(&mut self, job: &Job, now: Instant) -> Reply {
-        match late(&self.served, job.deadline, now) {
-            Some(refusal) => Reply::Refused(refusal),
-            None => run(&self.served, &mut self.instance, &self.pool, &job.work),
+    fn has_work(&self) -> bool {
+        let has_rows = |batching: &Batching| {
+            batching.sets.load().iter().any(|set| set.shared.as_ref().is_some_and(|lane| lane.core.has_committed()))
+        };
+        !self.queue.is_empty() || self.served.batching.as_ref().is_some_and(has_rows)
+    }
+
+    /// Takes a batch from the next lane that has one, and runs it; `false` if none has.
+    fn run_batch(&mut self, batching: &Batching) -> bool {
+        let sets = batching.sets.load();
+        for step in 0..sets.len() {
+            let index = (self.next_set + step) % sets.len();
+            let Some(lane) = &sets[index].shared else { continue };
+            if let Some((sealed, seal)) = self.seal(batching, lane) {
+                self.next_set = index + 1;
+                // Set free before the run, which may take long: the control plane may want to replace it.
+                let lane = lane.clone();
+                drop(sets);
+                self.run_sealed(batching, &lane, sealed, seal);
+                return true;
+            }
         }
+        false
+    }
+
+    fn seal(&self, batching: &Batching, lane: &Arc<ModelLane>) -> Option<(Sealed<Request>, Seal)> {
+        let has_waited = !batching.linger.is_zero() && lane.core.has_committed();
+        if has_waited {
+            self.linger(batching, lane);
+        }
+        let (committed, worthwhile) = (lane.core.committed_rows(), batching.cost.rows_worthwhile());
+        let rows_max = share(committed, self.queue.idle(), worthwhile, lane.rows_max);
+        let mut has_answered = false;
+        let mut answer = |request: Request, reply| {
+            has_answered = true;
+            request.deliver(reply);
+        };
+        let sealed = take(&self.served, batching, lane, rows_max, &mut answer);
+        if has_answered {
+            // Those who came too late need not wait for the run of the others.
+            self.ring();
+        }
+        let (sealed, seal) = sealed?;
+        let more = lane.core.committed_rows();
+        if more > 0 {
+            // Somebody else may be idle, and has been woken for less or not at all.
+            self.queue.announce(more.div_ceil(worthwhile.min(lane.rows_max)));
+        }
+        Some((sealed, if has_waited && seal == Seal::Idle { Seal::Linger } else { seal }))
+    }
+
+    /// Waits for a batch to fill, but for no longer than `--linger-us`, and than the most urgent request can wait.
+    fn linger(&self, batching: &Batching, lane: &ModelLane) {
+        let until = Instant::now() + batching.linger;
+        let until = || batching.urgent.by().map_or(until, |by| by.min(until));
+        let is_full = || lane.core.committed_rows() >= lane.rows_max;
+        // Whoever commits announces it, so this looks again each time that something came.
+        while !is_full() && Instant::now() < until() && !self.queue.is_closed() {
+            self.queue.sleep(self.place, Some(until()), is_full);
+        }
+        batching.urgent.clear();
+    }
+
+    fn run_sealed(&mut self, batching: &Batching, lane: &ModelLane, sealed: Sealed<Request>, seal: Seal) {
+        batching.counters.sealed(sealed.rows(), seal);
+        let busy = self.queue.begin_run();
+        // A hint for reactors that may spin; nothing is ordered by it.
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let (served, instance, learner, pool) = (&*self.served, &mut self.instance, &mut self.learner, &self.pool);
+        let mut runner = Runner { served, batching, lane, instance, learner, pool };
+        run_batch(&mut runner, sealed, &mut Request::deliver);
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        drop(busy);
+        self.ring();
+    }
+
+    /// Takes a request from the queue and runs it, or puts it into a lane where it joins others; `false` if none waits.
+    fn run_job(&mut self) -> bool {
+        let Some(job) = self.queue.take() else { return false };
+        let Some(job) = self.gather(job) else { return true };
+        let started = Instant::now();
+        let Job { request, work } = job;
+        if request.is_gone() {
+            request.forget();
+            return true;
+        }
+        if let Some(refusal) = late(&self.served, request.deadline(), started) {
+            request.deliver(Reply::Refused(refusal));
+            self.ring();
+            return true;
+        }
+        let busy = self.queue.begin_run();
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let reply = run_alone(&self.served, &mut self.instance, &mut self.learner, &self.pool, &work, &request.outputs);
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        drop(busy);
+        // The request's memory goes back before its reply goes out, so that whoever has the reply may have the memory.
+        drop(work);
+        let over = request.deadline().and_then(|deadline| late(&self.served, Some(deadline), Instant::now()));
+        request.deliver(over.map_or(reply, Reply::Refused));
+        self.ring();
+        true
+    }
+
+    /// Copies a request into rows, if it fits into a lane and others are there or coming; gives it back otherwise.
+    fn gather(&self, job: Job) -> Option<Job> {
+        let Some(batching) = &self.served.batching else { return Some(job) };
+        let Some(set) = batching.find(&job.work.shapes()) else { return Some(job) };
+        let Some(lane) = &set.shared else { return Some(job) };
+        let joins_others = !self.queue.is_empty() || lane.core.has_committed();
+        let rows = job.work.rows().filter(|rows| joins_others && (1..=lane.rows_max).contains(rows));
+        let Some(claim) = rows.and_then(|rows| lane.core.claim(rows)) else { return Some(job) };
+        let Job { request, work } = job;
+        let (claim, bytes) = work.copy_into(claim);
+        batching.counters.copied_gather.add(bytes);
+        lane.core.commit(claim, request);
+        None
+    }
+
+    /// Wakes the reactors that sleep, for the replies that were delivered.
+    fn ring(&self) {
+        self.returns.iter().for_each(|returns| returns.ring());
     }
 }
 
@@ -73,12 +189,4 @@ impl std::fmt::Debug for Executor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Executor").field("model", &self.served.name()).finish_non_exhaustive()
     }
-}
-
-/// The refusal of a request that nobody waits for any more.
-pub fn late(served: &Served, deadline: Option<Instant>, now: Instant) -> Option<Refusal> {
-    let over = now.checked_duration_since(deadline?)?;
-    served.counters.late.add(1);
-    let message = format!("the deadline passed {} us before the request could run", over.as_micros());
-    Some(Refusal::new(Code::DeadlineExceeded, message))
 }

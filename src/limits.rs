@@ -2,7 +2,8 @@
 //!
 //! Memory of frameworks (weights, arenas) is not in it: no framework tells beforehand.
 
-use crate::executor::Job;
+use crate::queue::Job;
+use crate::request::Request;
 use crate::settings::Settings;
 use graphpiped_transport::limits::{HELD_BYTES_FREE, Limits, RECEIVE_RING_BYTES};
 use graphpiped_transport::service::{Reply, Ticket};
@@ -27,15 +28,15 @@ impl Line {
     }
 }
 
-/// Replies that may be on their way to one reactor: those of every request that can wait for or be in a run, and as many
-/// as one connection may have in flight for those that were made and not yet taken.
-pub fn replies_max(settings: &Settings) -> usize {
+/// Replies that may be on their way to one reactor: those of every request that can wait for or be in a run, of which
+/// `rows` may be in lanes, and as many as one connection may have in flight for those that were made and not yet taken.
+pub fn replies_max(settings: &Settings, rows: usize) -> usize {
     let models = settings.models.iter().map(|model| model.queue_max + model.instances);
-    models.sum::<usize>() + settings.limits.in_flight_max
+    models.sum::<usize>() + rows + settings.limits.in_flight_max
 }
 
-/// What the daemon may use beside its frameworks, at the most.
-pub fn sum(settings: &Settings) -> Vec<Line> {
+/// What the daemon may use beside its frameworks, at the most; `rows` is how many its lanes have room for.
+pub fn sum(settings: &Settings, rows: usize) -> Vec<Line> {
     let Limits { connections_max, backlog_bytes_max, .. } = settings.limits;
     let reactors = settings.io_threads as u64;
     let queued: u64 = settings.models.iter().map(|model| model.queue_max as u64).sum();
@@ -46,11 +47,12 @@ pub fn sum(settings: &Settings) -> Vec<Line> {
         of("receive buffers", reactors, RECEIVE_RING_BYTES, "one ring per reactor (--io-threads), for small requests"),
         of(
             "replies",
-            reactors * replies_max(settings) as u64,
+            reactors * replies_max(settings, rows) as u64,
             size_of::<(Ticket, Reply)>(),
             "from executors to reactors",
         ),
         of("queues", queued, size_of::<Job>(), "--queue-max, of each model"),
+        of("requests in lanes", rows as u64, size_of::<Option<(Request, u16)>>(), "rows that lanes have room for"),
         of("idle connections", connections_max as u64, IDLE_CONNECTION_BYTES, "--connections-max, with nothing to do"),
         of("busy connections", connections_max as u64, HELD_BYTES_FREE, "half a request or a reply or two of each"),
         of("backlog", reactors, backlog_bytes_max, "requests that wait, metadata, replies that nobody reads"),
@@ -95,12 +97,12 @@ mod tests {
 
     #[test]
     fn there_is_room_for_the_reply_of_every_request_that_can_be_away() {
-        assert_eq!(replies_max(&settings()), 100 + 3 + 100 + 3 + 10);
+        assert_eq!(replies_max(&settings(), 7), 100 + 3 + 100 + 3 + 7 + 10);
     }
 
     #[test]
     fn the_budget_and_every_queue_are_in_the_sum() {
-        let lines = sum(&settings());
+        let lines = sum(&settings(), 64);
         assert_eq!((lines[0].why, lines[0].total()), ("--memory", 1 << 30));
         let queues = lines.iter().find(|line| line.what == "queues").unwrap();
         assert_eq!(queues.count, 200);

@@ -2,6 +2,8 @@
 //!
 //! Read while others count on, so two numbers of one page may be a moment apart.
 
+mod batches;
+
 use crate::daemon::Daemon;
 use crate::model::{ModelCounters, VERSION};
 use crate::registry::Entry;
@@ -23,6 +25,7 @@ pub fn render(daemon: &Daemon) -> String {
     copies(&mut page, daemon);
     memory(&mut page, daemon);
     models(&mut page, daemon);
+    batches::render(&mut page, daemon);
     page.0
 }
 
@@ -36,14 +39,20 @@ fn connections(page: &mut Text, daemon: &Daemon) {
         ("broken", sum(|c| &c.connections_broken)),
         ("timed_out", sum(|c| &c.connections_timed_out)),
         ("overloaded", sum(|c| &c.connections_overloaded)),
+        ("gone", sum(|c| &c.connections_gone)),
         ("refused", sum(|c| &c.connections_refused)),
         ("not_accepted", sum(|c| &c.accept_errors)),
     ];
     let help = "Connections that ended: all that were accepted (closed), of these in the middle of a request or reply \
-                (broken), by a timeout (timed_out) or by a backlog (overloaded); and those that never began.";
+                (broken), by a timeout (timed_out), by a backlog (overloaded) or while its requests waited (gone); and those that never began.";
     page.metric("graphpiped_connections_ended_total", "counter", help, labelled("how", ended));
     page.one("graphpiped_received_bytes_total", "counter", "Bytes received.", sum(|c| &c.received_bytes));
     page.one("graphpiped_sent_bytes_total", "counter", "Bytes sent.", sum(|c| &c.sent_bytes));
+    let copied = sum(|c| &c.zero_copy_copied);
+    let how = [("sent", sum(|c| &c.zero_copy_sends).saturating_sub(copied)), ("copied", copied)];
+    let help =
+        "Sends of --zero-copy-send: without a copy (sent), and those that the kernel has copied anyway (copied).";
+    page.metric("graphpiped_zero_copy_sends_total", "counter", help, labelled("how", how));
 }
 
 fn requests(page: &mut Text, daemon: &Daemon) {
@@ -71,6 +80,10 @@ fn copies(page: &mut Text, daemon: &Daemon) {
         ("chunked", sum(|c| &c.copied_chunked)),
         ("align", models(|c| &c.copied_align)),
         ("strings", models(|c| &c.copied_strings)),
+        ("slices", models(|c| &c.copied_slices)),
+        ("gather", batches::sum(daemon, |c| &c.copied_gather)),
+        ("passed", batches::sum(daemon, |c| &c.copied_passed)),
+        ("slow_sender", daemon.copied_apart.get()),
     ];
     let help = "Bytes of tensors that this process copied.";
     page.metric("graphpiped_copied_bytes_total", "counter", help, labelled("where", copied));
@@ -79,7 +92,8 @@ fn copies(page: &mut Text, daemon: &Daemon) {
 fn memory(page: &mut Text, daemon: &Daemon) {
     let stats = daemon.pool.stats();
     page.one("graphpiped_memory_budget_bytes", "gauge", "What --memory allows.", stats.budget_bytes);
-    page.one("graphpiped_memory_mapped_bytes", "gauge", "Buffers in use or idle.", stats.mapped_bytes);
+    page.one("graphpiped_memory_mapped_bytes", "gauge", "Lanes, and buffers in use or idle.", stats.mapped_bytes);
+    page.one("graphpiped_memory_lanes_bytes", "gauge", "Set aside for lanes.", stats.set_aside_bytes);
     page.one("graphpiped_memory_in_use_bytes", "gauge", "Buffers in use.", stats.in_use_bytes);
     page.one("graphpiped_memory_mapped_total", "counter", "Buffers mapped.", stats.mapped_total);
     page.one("graphpiped_memory_unmapped_total", "counter", "Buffers unmapped.", stats.unmapped_total);
@@ -121,6 +135,15 @@ struct Text(String);
 impl Text {
     fn one(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.metric(name, kind, help, [(String::new(), value)]);
+    }
+
+    /// A histogram: each value with what follows its name.
+    fn histogram(&mut self, name: &str, help: &str, values: Vec<(String, u64)>) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} histogram");
+        for (rest, value) in values {
+            let _ = writeln!(self.0, "{name}{rest} {value}");
+        }
     }
 
     fn metric<V: Display>(

@@ -1,5 +1,7 @@
 //! One model as it is served: what its framework says of it, and what clients are told, written once at load.
 
+use crate::batching::Batching;
+use crate::cost::Cost;
 use crate::pages;
 use crate::settings::ModelSettings;
 use graphpipe_schema::metadata::{Io, Metadata};
@@ -18,6 +20,10 @@ pub struct Served {
     pub settings: ModelSettings,
     /// The framework's side of it.
     pub model: Arc<dyn Model>,
+    /// How requests for it are run together, if they may be.
+    pub batching: Option<Batching>,
+    /// What a run costs.
+    pub cost: Arc<Cost>,
     /// What its executors and the reactors count.
     pub counters: ModelCounters,
     /// The answer to a metadata request.
@@ -45,15 +51,19 @@ pub struct ModelCounters {
     pub copied_align: Counter,
     /// Bytes of strings, which frameworks take and give by value.
     pub copied_strings: Counter,
+    /// Bytes of outputs of requests that were run in slices by a framework that does not write where it is told.
+    pub copied_slices: Counter,
 }
 
 impl Served {
     /// A model that has been opened with these settings; `all` are the names of all models that are served.
-    pub fn new(settings: ModelSettings, model: Arc<dyn Model>, all: &[String]) -> Served {
-        let metadata = metadata(&settings, model.signature(), all);
+    pub fn new(settings: ModelSettings, model: Arc<dyn Model>, batching: Option<Batching>, all: &[String]) -> Served {
+        let batch_rows_max = batching.as_ref().map_or(0, |batching| batching.rows_max as u32);
+        let metadata = metadata(&settings, model.signature(), all, batch_rows_max);
         let page = pages::metadata_page(&metadata, model.signature());
         let message = metadata.write().into();
-        Served { settings, model, counters: ModelCounters::default(), metadata: message, page }
+        let cost = batching.as_ref().map_or_else(Arc::default, |batching| Arc::clone(&batching.cost));
+        Served { settings, model, batching, cost, counters: ModelCounters::default(), metadata: message, page }
     }
 
     /// What clients call it.
@@ -73,7 +83,7 @@ impl std::fmt::Debug for Served {
     }
 }
 
-fn metadata(settings: &ModelSettings, signature: &Signature, all: &[String]) -> Metadata {
+fn metadata(settings: &ModelSettings, signature: &Signature, all: &[String], batch_rows_max: u32) -> Metadata {
     let ios = |specs: &[TensorSpec]| specs.iter().map(io).collect();
     Metadata {
         name: settings.name.clone(),
@@ -83,7 +93,7 @@ fn metadata(settings: &ModelSettings, signature: &Signature, all: &[String]) -> 
         inputs: ios(&signature.inputs),
         outputs: ios(&signature.outputs),
         models: all.to_vec(),
-        batch_rows_max: 0,
+        batch_rows_max,
     }
 }
 

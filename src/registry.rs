@@ -4,9 +4,8 @@
 //! they have emptied them.
 
 use crate::admission::quoted;
-use crate::executor::Job;
 use crate::model::Served;
-use crossbeam::channel::Sender;
+use crate::queue::ModelQueue;
 use graphpipe_schema::Code;
 use graphpiped_transport::service::{Refusal, Route};
 use std::sync::Arc;
@@ -23,7 +22,13 @@ pub struct Entry {
     /// The model.
     pub served: Arc<Served>,
     /// Where its requests wait for an executor; full = busy.
-    pub queue: Sender<Job>,
+    pub queue: Arc<ModelQueue>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 /// What stands before a model's name in a path.

@@ -1,18 +1,23 @@
 //! The way back of a request that has left its reactor: its reply is delivered exactly once, and there is always room.
 //!
-//! Invariant: away + waiting ≤ capacity, where *away* are the requests that executors have or will have, and *waiting* the
-//! replies that the reactor has not taken yet. Only the reactor's thread adds to *away*, only after a look at both.
+//! Invariant: away + waiting ≤ capacity, where *away* are the requests that have been committed and not answered, and
+//! *waiting* the replies that the reactor has not taken yet. Only the reactor's thread adds to *away*, only after a look at
+//! both.
+//!
+//! It also knows which connections are gone, so that nobody runs what nobody waits for.
 
 use graphpiped_transport::mailbox::Mailbox;
 use graphpiped_transport::service::{Reply, Ticket};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// Where replies wait for a reactor. The transport's mailbox is one; tests have others.
 pub trait Letterbox: Send + Sync + Debug {
-    /// Delivers a reply. Never blocks.
-    fn deliver(&self, ticket: Ticket, reply: Reply);
+    /// Puts a reply in. Never blocks, and does not wake the reactor.
+    fn put(&self, ticket: Ticket, reply: Reply);
+    /// Wakes the reactor if it sleeps.
+    fn ring(&self);
     /// Replies that have not been taken.
     fn waiting(&self) -> usize;
     /// Replies that it has room for.
@@ -20,8 +25,12 @@ pub trait Letterbox: Send + Sync + Debug {
 }
 
 impl Letterbox for Mailbox {
-    fn deliver(&self, ticket: Ticket, reply: Reply) {
-        Mailbox::deliver(self, ticket, reply);
+    fn put(&self, ticket: Ticket, reply: Reply) {
+        Mailbox::put(self, ticket, reply);
+    }
+
+    fn ring(&self) {
+        Mailbox::ring(self);
     }
 
     fn waiting(&self) -> usize {
@@ -38,12 +47,15 @@ impl Letterbox for Mailbox {
 pub struct Returns {
     letterbox: Arc<dyn Letterbox>,
     away: AtomicUsize,
+    /// By slot of a connection: the first generation that is not known to be gone.
+    gone_before: Box<[AtomicU32]>,
 }
 
 impl Returns {
-    /// The way back through this letterbox.
-    pub fn new(letterbox: Arc<dyn Letterbox>) -> Returns {
-        Returns { letterbox, away: AtomicUsize::new(0) }
+    /// The way back through this letterbox, of a reactor whose connections have slots below `slots`.
+    pub fn new(letterbox: Arc<dyn Letterbox>, slots: usize) -> Returns {
+        let gone_before = (0..slots).map(|_| AtomicU32::new(0)).collect();
+        Returns { letterbox, away: AtomicUsize::new(0), gone_before }
     }
 
     /// Counts a request that is about to leave; `false` if there might be no room for its reply. To be called by the
@@ -60,21 +72,41 @@ impl Returns {
         true
     }
 
-    /// Takes back a departure: the request stayed here after all.
+    /// Takes back a departure: the request needs no reply by this way after all.
     pub fn stay(&self) {
         self.away.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Delivers the reply of a request that had departed.
+    /// Delivers the reply of a request that had departed. The reactor learns of it with the next [`Returns::ring`].
     pub fn deliver(&self, ticket: Ticket, reply: Reply) {
-        self.letterbox.deliver(ticket, reply);
+        self.letterbox.put(ticket, reply);
         // Pairs with the Acquire in `depart`.
         self.away.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Wakes the reactor, if it sleeps, for what was delivered.
+    pub fn ring(&self) {
+        self.letterbox.ring();
     }
 
     /// How many requests may be on their way.
     pub fn capacity(&self) -> usize {
         self.letterbox.capacity()
+    }
+
+    /// Notes that nobody waits for the replies to a connection's requests. To be called by the reactor's thread only.
+    pub fn gone(&self, connection: u32, generation: u32) {
+        // A slot beyond the table was never promised anything: its requests are run for nobody.
+        if let Some(first) = self.gone_before.get(connection as usize) {
+            first.store(generation.wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody waits for this reply any more. A hint: who has just gone may not be known yet.
+    pub fn is_gone(&self, ticket: Ticket) -> bool {
+        let first = self.gone_before.get(ticket.connection as usize).map(|first| first.load(Ordering::Relaxed));
+        // Generations wrap around; what lies half the numbers ahead lies behind.
+        first.is_some_and(|first| ticket.generation.wrapping_sub(first) > u32::MAX / 2)
     }
 }
 
@@ -107,10 +139,12 @@ pub(crate) mod tests {
     }
 
     impl Letterbox for Opened {
-        fn deliver(&self, ticket: Ticket, reply: Reply) {
+        fn put(&self, ticket: Ticket, reply: Reply) {
             self.replies.lock().unwrap().push((ticket, reply));
             self.arrived.notify_all();
         }
+
+        fn ring(&self) {}
 
         fn waiting(&self) -> usize {
             self.replies.lock().unwrap().len()
@@ -121,18 +155,34 @@ pub(crate) mod tests {
         }
     }
 
+    const TICKET: Ticket = Ticket { connection: 1, generation: 1, id: 1, weight: 1 };
+
     #[test]
     fn requests_that_are_away_and_replies_that_wait_share_the_room() {
         let letterbox = Opened::new(2);
-        let returns = Returns::new(letterbox.clone());
-        let ticket = Ticket { connection: 1, generation: 1, id: 1 };
+        let returns = Returns::new(letterbox.clone(), 2);
         assert!(returns.depart() && returns.depart());
         assert!(!returns.depart(), "two are away");
-        returns.deliver(ticket, Reply::Message(Arc::from(*b"m")));
+        returns.deliver(TICKET, Reply::Message(Arc::from(*b"m")));
         assert!(!returns.depart(), "one is away, one waits");
         letterbox.take();
         assert!(returns.depart());
         returns.stay();
         assert!(returns.depart());
+    }
+
+    #[test]
+    fn a_connection_that_is_gone_takes_its_past_with_it_and_nothing_else() {
+        let returns = Returns::new(Opened::new(2), 2);
+        let of = |connection, generation| Ticket { connection, generation, ..TICKET };
+        assert!(!returns.is_gone(of(1, 0)));
+        returns.gone(1, 5);
+        assert!(returns.is_gone(of(1, 5)) && returns.is_gone(of(1, 4)));
+        assert!(!returns.is_gone(of(1, 6)), "the next connection in its slot");
+        assert!(!returns.is_gone(of(0, 5)), "another slot");
+        returns.gone(7, 1);
+        assert!(!returns.is_gone(of(7, 1)), "beyond the table nothing is known");
+        returns.gone(1, u32::MAX);
+        assert!(returns.is_gone(of(1, u32::MAX)) && !returns.is_gone(of(1, 0)), "generations wrap around");
     }
 }

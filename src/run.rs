@@ -1,32 +1,41 @@
-//! One run of a model for one request: inputs where the kernel put them, outputs where the socket will take them from.
+//! Runs of a model: inputs where the kernel put them, outputs where the socket will take them from.
 //!
-//! The same function runs on executors and, for models that cost less than handing them over, on the reactor. The only
-//! bytes copied here are those of strings, which frameworks take and give by value; they are counted.
+//! Here, the run for one request that has memory of its own; in [`batch`], the run for the rows of many. Both are done by
+//! executors and, for what costs less than handing it over, by the reactor. The only bytes copied here are those of
+//! strings, which frameworks take and give by value; they are counted.
 
-use crate::faults;
+mod batch;
+mod call;
+mod slices;
+
+pub use batch::{Runner, run_batch};
+
+use crate::cost::Learner;
+use crate::lanes::common_rows;
 use crate::model::Served;
+use call::call;
 use graphpipe_schema::reader::{Read, Seen, Window, read_request};
 use graphpipe_schema::{Code, DType, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced, RunError};
+use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced};
+use graphpiped_batch::Claim;
 use graphpiped_memory::{BASE_ALIGN, Buffer, Exhausted, Frozen, Payload, Pool};
 use graphpiped_transport::service::{Content, Output, Refusal, Reply};
+use slices::{call_in_slices, rows_per_run};
 use smallvec::SmallVec;
 use std::ops::Range;
-use std::sync::Arc;
+use std::time::Instant;
 
 /// A request that was admitted and has been received.
 #[derive(Debug)]
 pub struct Work {
     /// What was received.
-    pub memory: Arc<Frozen>,
+    pub memory: Frozen,
     /// Tensors that had to be moved because they were not aligned for their type.
-    pub moved: Option<Arc<Frozen>>,
+    pub moved: Option<Frozen>,
     /// Where the whole message lies in `memory`, if it was received as one; byte strings are read from it.
     pub message: Range<usize>,
     /// The inputs, in the order of the message.
     pub inputs: SmallVec<[WorkInput; 1]>,
-    /// Indices of the outputs that are wanted, in the order of the reply.
-    pub outputs: SmallVec<[u16; 4]>,
 }
 
 /// One input.
@@ -56,9 +65,16 @@ pub enum Place {
 /// As many as most models have, without an allocation.
 type Outputs = SmallVec<[Output; 1]>;
 
-/// Runs a model for a request. An instance that panicked is dropped and made anew for the next one.
-pub fn run(served: &Served, instance: &mut Option<Box<dyn Instance>>, pool: &Pool, work: &Work) -> Reply {
-    match attempt(served, instance, pool, work) {
+/// Runs a model for a request that wants the outputs of these indices, in this order. An instance that panicked is dropped
+/// and made anew for the next one.
+pub fn run(
+    served: &Served,
+    instance: &mut Option<Box<dyn Instance>>,
+    pool: &Pool,
+    work: &Work,
+    asked: &[u16],
+) -> Reply {
+    match attempt(served, instance, pool, work, asked) {
         Ok(outputs) => Reply::Outputs(outputs),
         Err(refusal) => {
             served.counters.failures.add(1);
@@ -67,58 +83,52 @@ pub fn run(served: &Served, instance: &mut Option<Box<dyn Instance>>, pool: &Poo
     }
 }
 
+/// Runs a model for a request alone, as [`run`] does, and learns what it took. What a request costs is only learned where
+/// all run alone: beside batches, these are the ones that are unlike the others.
+pub fn run_alone(
+    served: &Served,
+    instance: &mut Option<Box<dyn Instance>>,
+    learner: &mut Learner,
+    pool: &Pool,
+    work: &Work,
+    asked: &[u16],
+) -> Reply {
+    let started = Instant::now();
+    let reply = run(served, instance, pool, work, asked);
+    let took = started.elapsed();
+    served.counters.run_nanoseconds.add(took.as_nanos() as u64);
+    if served.batching.is_none() && matches!(reply, Reply::Outputs(_)) {
+        learner.observe(work.rows().unwrap_or(1), took);
+    }
+    reply
+}
+
 fn attempt(
     served: &Served,
     instance: &mut Option<Box<dyn Instance>>,
     pool: &Pool,
     work: &Work,
+    asked: &[u16],
 ) -> Result<Outputs, Refusal> {
     let strings = work.strings()?;
     let inputs = work.inputs(&strings);
     let bytes: u64 = strings.iter().flatten().map(|element| element.len() as u64).sum();
     served.counters.copied_strings.add(bytes);
-    let mut plan = Plan::new(served, &inputs, &work.outputs);
+    let mut plan = Plan::new(served, &inputs, asked);
     let mut buffer = match plan.bytes {
         0 => None,
         bytes => Some(pool.reserve(bytes).map_err(|error| out_of_memory("the outputs", &error))?),
     };
     let mut slots = plan.slots(buffer.as_mut());
-    call(served, instance, &inputs, &mut slots)?;
+    match rows_per_run(served, &inputs, &slots) {
+        None => call(served, instance, &inputs, &mut slots)?,
+        Some(rows_max) => call_in_slices(served, instance, &inputs, &mut slots, rows_max)?,
+    }
     let produced: SmallVec<[Option<Produced>; 1]> = slots.into_iter().map(|slot| slot.produced).collect();
     for (wanted, produced) in plan.wanted.iter_mut().zip(produced) {
         wanted.produced = produced;
     }
     plan.outputs(served, work, &strings, buffer.map(Buffer::freeze).as_ref())
-}
-
-/// Runs the framework's code, and nothing else, where a panic is caught.
-fn call(
-    served: &Served,
-    instance: &mut Option<Box<dyn Instance>>,
-    inputs: &[Input<'_>],
-    slots: &mut [OutputSlot<'_>],
-) -> Result<(), Refusal> {
-    let result = faults::guarded(|| {
-        let instance = match instance {
-            Some(instance) => instance,
-            None => instance.insert(served.model.instance().map_err(|error| RunError::Model(error.to_string()))?),
-        };
-        instance.run(inputs, slots)
-    });
-    match result {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(RunError::Model(message))) => Err(Refusal::new(Code::ModelFailed, message)),
-        Err(message) => {
-            *instance = None;
-            let panics = &served.counters.panics;
-            panics.add(1);
-            // The first, second, fourth, eighth … so that nobody can fill a disk with them.
-            if panics.get().is_power_of_two() {
-                tracing::error!(model = served.name(), panics = panics.get(), message, "a framework panicked");
-            }
-            Err(Refusal::new(Code::ModelFailed, format!("the framework panicked: {message}")))
-        }
-    }
 }
 
 /// The refusal for a reservation that failed. It says by which option there would be more.
@@ -132,7 +142,7 @@ impl Work {
         if !self.inputs.iter().any(|input| input.place == Place::Strings) {
             return Ok(Vec::new());
         }
-        let message = &(*self.memory).as_ref()[self.message.clone()];
+        let message = &self.memory.as_ref()[self.message.clone()];
         let Read::Infer(request) = read_request(Window::whole(message))? else {
             unreachable!("an inference was admitted from these very bytes");
         };
@@ -151,14 +161,42 @@ impl Work {
             elements: match &input.place {
                 Place::Strings => Elements::Strings(&strings[position]),
                 place => {
-                    Elements::Bytes(self.payload_owner(place).map_or(&[], |(owner, range)| &(**owner).as_ref()[range]))
+                    Elements::Bytes(self.payload_owner(place).map_or(&[], |(owner, range)| &owner.as_ref()[range]))
                 }
             },
         });
         inputs.collect()
     }
 
-    fn payload_owner(&self, place: &Place) -> Option<(&Arc<Frozen>, Range<usize>)> {
+    /// The index and the shape of each input.
+    pub fn shapes(&self) -> impl ExactSizeIterator<Item = (u16, &Shape)> + Clone {
+        self.inputs.iter().map(|input| (input.index, &input.shape))
+    }
+
+    /// Rows that all inputs have; `None` if they disagree.
+    pub fn rows(&self) -> Option<usize> {
+        common_rows(self.inputs.iter().map(|input| &input.shape))
+    }
+
+    /// Bytes of all inputs of fixed size.
+    pub fn bytes(&self) -> usize {
+        self.inputs.iter().filter_map(|input| self.payload_owner(&input.place)).map(|(_, range)| range.len()).sum()
+    }
+
+    /// Copies the inputs into claimed rows, as many as they have; the second result is the number of bytes.
+    pub fn copy_into(&self, mut claim: Claim) -> (Claim, u64) {
+        let mut copied = 0;
+        for input in &self.inputs {
+            if let Some((owner, range)) = self.payload_owner(&input.place) {
+                let (offset, bytes) = (claim.offset(input.index.into()), &owner.as_ref()[range]);
+                claim.slice_mut(offset..offset + bytes.len()).copy_from_slice(bytes);
+                copied += bytes.len() as u64;
+            }
+        }
+        (claim, copied)
+    }
+
+    fn payload_owner(&self, place: &Place) -> Option<(&Frozen, Range<usize>)> {
         match place {
             Place::Received(range) => Some((&self.memory, range.clone())),
             Place::Moved(range) => self.moved.as_ref().map(|moved| (moved, range.clone())),
@@ -228,7 +266,7 @@ impl<'w> Plan<'w> {
         served: &Served,
         work: &Work,
         strings: &[Vec<&[u8]>],
-        buffer: Option<&Arc<Frozen>>,
+        buffer: Option<&Frozen>,
     ) -> Result<Outputs, Refusal> {
         let mut outputs = Outputs::with_capacity(self.wanted.len());
         let indices: SmallVec<[u16; 4]> = self.wanted.iter().map(|wanted| wanted.index).collect();
@@ -252,13 +290,7 @@ impl<'w> Plan<'w> {
 
 impl Wanted {
     /// What was produced; `None` if that cannot be.
-    fn output(
-        self,
-        served: &Served,
-        work: &Work,
-        strings: &[Vec<&[u8]>],
-        buffer: Option<&Arc<Frozen>>,
-    ) -> Option<Output> {
+    fn output(self, served: &Served, work: &Work, strings: &[Vec<&[u8]>], buffer: Option<&Frozen>) -> Option<Output> {
         match self.produced? {
             Produced::InPlace => {
                 let dtype = served.signature().outputs.get(usize::from(self.index))?.dtype;
@@ -273,7 +305,7 @@ impl Wanted {
             Produced::Lent { shape, dtype, owner } => {
                 let bytes = (*owner).as_ref().len();
                 let fits = shape.bytes(dtype) == Some(bytes as u64);
-                fits.then(|| Output { dtype, shape, content: Content::Payload(Payload::new(owner, 0..bytes)) })
+                fits.then(|| Output { dtype, shape, content: Content::Payload(Payload::lent(owner, 0..bytes)) })
             }
             Produced::SameAsInput(position) => {
                 let input = work.inputs.get(position)?;

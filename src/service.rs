@@ -1,77 +1,191 @@
 //! What the transport asks of the daemon: memory for a request, then a reply to it.
 //!
-//! One service belongs to one reactor, and is called by its thread only. Requests for models that cost less than handing
-//! them over run here, in the middle of a commit; the others go into their model's queue. Full is an answer.
+//! One service belongs to one reactor, and is called by its thread only. What costs less than handing it over runs here:
+//! models that cost nothing in the middle of a commit, cheap batches at the end of the reactor's turn. The rest is for
+//! executors. Full is an answer.
 
 use crate::daemon::Daemon;
-use crate::executor::{Job, late};
+use crate::inline::InlineBatches;
 use crate::pages;
-use crate::receive::{self, Context, Received};
+use crate::placement::{Claimed, Placement};
+use crate::queue::Job;
+use crate::receive::{self, Context, Inputs, Received};
 use crate::registry::Entry;
-use crate::run::run;
-use crossbeam::channel::TrySendError;
+use crate::request::{Request, late};
+use crate::run::{Work, out_of_memory, run};
 use graphpipe_schema::Code;
 use graphpipe_schema::reader::{InferRequest, MetadataRequest, Window};
 use graphpiped_backend_api::{Instance, OpenError};
+use graphpiped_memory::Destination;
 use graphpiped_transport::service::{Claim, Page, Refusal, Reply, Route, Service, Ticket};
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The service of one reactor.
 pub struct ReactorService {
     daemon: Arc<Daemon>,
     reactor: usize,
-    /// An instance per model that runs on the reactor itself, by model.
-    inline: Vec<Option<Box<dyn Instance>>>,
+    /// An instance per model that costs nothing, by model.
+    cheap: Vec<Option<Box<dyn Instance>>>,
+    placement: Placement,
+    inline: InlineBatches,
+    /// By model: what has been committed for its executors in this turn.
+    for_executors: Vec<Unannounced>,
+    /// Models of which anything was committed in this turn.
+    committed: Vec<usize>,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct Unannounced {
+    jobs: usize,
+    rows: usize,
+}
+
+/// Larger requests are gathered by executors: copying them would keep the sockets waiting for more than some microseconds.
+const GATHER_HERE_BYTES_MAX: usize = 64 * 1024;
+
 impl ReactorService {
-    /// The service of the `reactor`-th reactor. Models that run inline get an instance each.
+    /// The service of the `reactor`-th reactor. Models that run on it get an instance each.
     pub fn new(daemon: Arc<Daemon>, reactor: usize) -> Result<ReactorService, OpenError> {
+        let entries = daemon.registry.entries();
         let instance = |entry: &Entry| {
             let model = &entry.served.model;
             model.is_cheap().then(|| model.instance()).transpose()
         };
-        let inline = daemon.registry.entries().iter().map(instance).collect::<Result<_, _>>()?;
-        Ok(ReactorService { daemon, reactor, inline })
+        let cheap = entries.iter().map(instance).collect::<Result<_, _>>()?;
+        let mut placement = Placement::new(reactor, entries.len(), daemon.inline, daemon.inline_time_max);
+        for (model, entry) in entries.iter().enumerate() {
+            if let Some(batching) = &entry.served.batching {
+                placement.decide(model, batching);
+            }
+        }
+        let (for_executors, committed) =
+            (vec![Unannounced::default(); entries.len()], Vec::with_capacity(entries.len()));
+        let inline = InlineBatches::new(&daemon)?;
+        Ok(ReactorService { daemon, reactor, cheap, placement, inline, for_executors, committed })
     }
 
-    /// Runs a request here, or sends it to an executor.
+    /// Runs a request here, or leaves it where executors or this reactor's turn will find it.
     fn dispatch(&mut self, ticket: Ticket, received: Received) -> Option<Reply> {
-        let Received { model, deadline, work } = received;
+        let Received { model, deadline, outputs, inputs } = self.gathered(received);
         let entry = &self.daemon.registry.entries()[model];
         entry.served.counters.requests.add(1);
-        if !entry.served.model.is_cheap() {
-            return self.send(entry, Job { ticket, reactor: self.reactor, deadline, work });
+        if let (Inputs::Alone(work), true) = (&inputs, entry.served.model.is_cheap()) {
+            return Some(run_here(&self.daemon, entry, &mut self.cheap[model], work, deadline, &outputs));
         }
-        // The clock is dear beside a cheap run, so it is only asked for those who have a deadline.
-        if deadline.is_some()
-            && let Some(refusal) = late(&entry.served, deadline, Instant::now())
+        if let (Inputs::Alone(work), None) = (&inputs, &entry.served.batching)
+            && self.placement.runs_alone(entry.served.cost.predict(work.rows().unwrap_or(1)))
         {
-            return Some(Reply::Refused(refusal));
+            return Some(self.inline.run_alone(&self.daemon, model, work, deadline, &outputs));
         }
-        Some(run(&entry.served, &mut self.inline[model], &self.daemon.pool, &work))
-    }
-
-    fn send(&self, entry: &Entry, job: Job) -> Option<Reply> {
-        let returns = &self.daemon.returns[self.reactor];
-        if !returns.depart() {
-            let message = format!("{} requests of this reactor wait for executors already", returns.capacity());
+        let way = &self.daemon.returns[self.reactor];
+        if !way.depart() {
+            let message = format!("{} requests of this reactor wait already", way.capacity());
             return Some(busy(entry, message));
         }
-        match entry.queue.try_send(job) {
-            Ok(()) => None,
-            Err(TrySendError::Full(_)) => {
-                returns.stay();
+        let request = Request::new(ticket, deadline, outputs, way);
+        if self.for_executors[model].is_nothing() && !self.committed.contains(&model) {
+            self.committed.push(model);
+        }
+        match inputs {
+            Inputs::Rows(lane, claim) => {
+                let rows = claim.rows();
+                if let (Some(deadline), Some(batching)) = (deadline, &entry.served.batching)
+                    && !batching.linger.is_zero()
+                {
+                    let run = batching.cost.predict(lane.rows_max).unwrap_or_default();
+                    batching.urgent.note(deadline.checked_sub(run).unwrap_or(deadline));
+                }
+                lane.core.commit(claim, request);
+                self.placement.committed(model, rows);
+                match lane.reactor {
+                    Some(_) => self.inline.committed(model, &lane),
+                    None => self.for_executors[model].rows += rows,
+                }
+                None
+            }
+            Inputs::Alone(work) => self.queue(model, Job { request, work }),
+        }
+    }
+
+    /// Copies a small request that was received into memory of its own into rows: cheaper than running it apart.
+    fn gathered(&mut self, received: Received) -> Received {
+        let served = &self.daemon.registry.entries()[received.model].served;
+        let (Inputs::Alone(work), Some(batching)) = (&received.inputs, &served.batching) else { return received };
+        let rows = work.rows().filter(|_| work.bytes() <= GATHER_HERE_BYTES_MAX);
+        let claimed = rows.map(|rows| self.placement.claim(received.model, batching, rows, &work.shapes()));
+        let (lane, claim) = match claimed {
+            Some(Claimed::Rows(lane, claim)) => (lane, claim),
+            Some(Claimed::NoLane) if self.placement.may_wish(batching) => {
+                self.daemon.wishes.wish(received.model, work.shapes());
+                return received;
+            }
+            _ => return received,
+        };
+        let (claim, copied) = work.copy_into(claim);
+        batching.counters.copied_gather.add(copied);
+        Received { inputs: Inputs::Rows(lane, claim), ..received }
+    }
+
+    fn queue(&mut self, model: usize, job: Job) -> Option<Reply> {
+        let entry = &self.daemon.registry.entries()[model];
+        match entry.queue.put(job) {
+            Ok(()) => {
+                self.for_executors[model].jobs += 1;
+                None
+            }
+            Err(job) => {
+                job.request.forget();
                 let (name, queue_max) = (entry.served.name(), entry.served.settings.queue_max);
                 Some(busy(entry, format!("{queue_max} requests wait for model \"{name}\" already (--queue-max)")))
             }
-            Err(TrySendError::Disconnected(_)) => {
-                returns.stay();
-                Some(Reply::Refused(Refusal::shutting_down()))
+        }
+    }
+
+    /// Wakes as many executors as there is work for, and lets models be placed anew.
+    fn announce(&mut self) {
+        for model in self.committed.drain(..) {
+            let entry = &self.daemon.registry.entries()[model];
+            let Unannounced { jobs, rows } = std::mem::take(&mut self.for_executors[model]);
+            let worthwhile = entry
+                .served
+                .batching
+                .as_ref()
+                .map_or(1, |batching| batching.cost.rows_worthwhile().min(batching.rows_max));
+            let executors = jobs + rows.div_ceil(worthwhile);
+            if executors > 0 {
+                entry.queue.announce(executors);
+            }
+            if let Some(batching) = &entry.served.batching {
+                self.placement.decide(model, batching);
             }
         }
     }
+}
+
+impl Unannounced {
+    fn is_nothing(self) -> bool {
+        self.jobs + self.rows == 0
+    }
+}
+
+/// Runs a request of a model that costs nothing.
+fn run_here(
+    daemon: &Daemon,
+    entry: &Entry,
+    instance: &mut Option<Box<dyn Instance>>,
+    work: &Work,
+    deadline: Option<Instant>,
+    outputs: &[u16],
+) -> Reply {
+    // The clock is dear beside a cheap run, so it is only asked for those who have a deadline.
+    if deadline.is_some()
+        && let Some(refusal) = late(&entry.served, deadline, Instant::now())
+    {
+        return Reply::Refused(refusal);
+    }
+    run(&entry.served, instance, &daemon.pool, work, outputs)
 }
 
 fn busy(entry: &Entry, message: String) -> Reply {
@@ -83,7 +197,12 @@ impl Service for ReactorService {
     type Context = Context;
 
     fn claim(&mut self, route: Route<'_>, request: &InferRequest<'_>, length: u32) -> Result<Claim<Context>, Refusal> {
-        receive::claim(&self.daemon, route, request, length)
+        let claim = receive::claim(&self.daemon, &mut self.placement, route, request, length);
+        if self.placement.take_shortage() && self.daemon.shortage.note(self.placement.now()) {
+            // Rows may be held by slow senders of any reactor, and those reactors may sleep.
+            self.daemon.returns.iter().for_each(|returns| returns.ring());
+        }
+        claim
     }
 
     fn claim_message(&mut self, _route: Route<'_>, length: u32) -> Result<Claim<Context>, Refusal> {
@@ -95,6 +214,30 @@ impl Service for ReactorService {
             Ok(received) => self.dispatch(ticket, received),
             Err(answer) => Some(answer.into()),
         }
+    }
+
+    fn turn(&mut self, now: Instant, replies: &mut dyn FnMut(Ticket, Reply)) -> bool {
+        self.placement.begin(now);
+        self.announce();
+        self.inline.run_one(&self.daemon, replies)
+    }
+
+    fn gone(&mut self, connection: u32, generation: u32) {
+        self.daemon.returns[self.reactor].gone(connection, generation);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.daemon.shortage.patience(self.placement.now(), || InlineBatches::longest(&self.daemon))
+    }
+
+    fn set_apart(&mut self, mut destination: Destination, arrived: &[Range<usize>]) -> Result<Destination, Refusal> {
+        let reserved = self.daemon.pool.reserve(destination.len());
+        let mut buffer = reserved.map_err(|error| out_of_memory("the request", &error))?;
+        for range in arrived {
+            buffer.as_mut_slice()[range.clone()].copy_from_slice(destination.slice_mut(range.clone()));
+            self.daemon.copied_apart.add(range.len() as u64);
+        }
+        Ok(buffer.into())
     }
 
     fn metadata(&mut self, route: Route<'_>, request: &MetadataRequest<'_>) -> Reply {
@@ -124,4 +267,4 @@ impl std::fmt::Debug for ReactorService {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

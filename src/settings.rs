@@ -2,10 +2,12 @@
 //! its reason. Pure: the machine and the environment are arguments.
 
 use crate::address::{Address, MODE_DEFAULT};
-use crate::cli::{BackendName, ModelArg, Options, Source, checked_name};
+use crate::cli::{BackendName, BatchMode, InlineMode, ModelArg, Options, Source, checked_name};
 use crate::config::ModelTable;
+use crate::cores::CpuList;
+use crate::plan::ARENA_ROWS_MAX;
 use crate::units::Span;
-use graphpiped_transport::limits::Limits;
+use graphpiped_transport::limits::{Limits, SMALL_BYTES_MAX};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
@@ -30,6 +32,12 @@ pub struct Settings {
     pub io_threads: usize,
     /// The budget of the pool.
     pub memory_bytes: u64,
+    /// Cores that run models, if somebody said so.
+    pub cpus: Option<CpuList>,
+    /// Whether reactors run models themselves.
+    pub inline: InlineMode,
+    /// How long a run on a reactor may take with [`InlineMode::Auto`].
+    pub inline_time_max: Duration,
     /// The bounds of all reactors together.
     pub limits: Limits,
     /// Where ONNX Runtime is, if somebody said so.
@@ -49,11 +57,22 @@ pub struct ModelSettings {
     pub instances: usize,
     /// Requests that wait.
     pub queue_max: usize,
+    /// Whether rows of several requests are run together.
+    pub batch: BatchMode,
+    /// Rows of one run at most, if somebody said so.
+    pub max_batch: Option<usize>,
+    /// How long a run waits for more rows.
+    pub linger: Duration,
 }
 
 /// Requests that wait for each model: more than one connection may have in flight (a client that pipelines as deep as it
 /// may is not refused), and few enough that the queue itself stays at some megabytes.
 pub const QUEUE_MAX_DEFAULT: usize = 4096;
+/// Microseconds of a run on a reactor: several times what waking another thread costs on a virtual machine, and as long as
+/// one operation on a large payload holds up the other connections in any case.
+pub const INLINE_MICROSECONDS_DEFAULT: u32 = 200;
+/// Longer waits for more rows are a slip of the finger: a second is ten thousand times what waiting for them is worth.
+const LINGER_MICROSECONDS_MAX: u32 = 1_000_000;
 /// Where GraphPipe's servers have always listened.
 pub const TCP_DEFAULT: (&str, u16) = ("127.0.0.1", 9000);
 /// The name of the default Unix socket.
@@ -69,7 +88,9 @@ impl Settings {
     pub fn resolve(options: Options, gp_model: Option<String>, machine: &Machine) -> Result<Settings, String> {
         let io_threads = threads("--io-threads", options.io_threads, (machine.cores / 4).max(1))?;
         let limits = limits(&options)?;
-        let models = models(&options, gp_model, machine.cores.saturating_sub(io_threads).max(1))?;
+        let beside_reactors = machine.cores.saturating_sub(io_threads).max(1);
+        let cores = options.cpus.as_ref().map_or(beside_reactors, CpuList::count);
+        let models = models(&options, gp_model, cores)?;
         // A quarter: models have weights and frameworks have arenas, which this budget does not see.
         let memory_bytes = options.memory.map_or(machine.memory_bytes / 4, |size| size.0);
         if memory_bytes < MEMORY_BYTES_MIN {
@@ -80,6 +101,9 @@ impl Settings {
             listen: options.listen,
             io_threads,
             memory_bytes,
+            cpus: options.cpus,
+            inline: options.inline.unwrap_or_default(),
+            inline_time_max: Duration::from_micros(options.inline_us.unwrap_or(INLINE_MICROSECONDS_DEFAULT).into()),
             limits,
             onnxruntime: options.onnxruntime,
         })
@@ -111,13 +135,29 @@ fn limits(options: &Options) -> Result<Limits, String> {
         connections_max: positive("--connections-max", options.connections_max, default.connections_max)?,
         message_bytes_max,
         in_flight_max: positive("--in-flight-max", options.in_flight_max, default.in_flight_max)?,
+        // What a request weighs follows from the models, which are opened later.
+        weight_max: default.weight_max,
         backlog_bytes_max: default.backlog_bytes_max,
         head_timeout: time("--head-timeout", options.head_timeout, default.head_timeout)?,
         idle_timeout: time("--idle-timeout", options.idle_timeout, default.idle_timeout)?,
         progress_timeout: time("--progress-timeout", options.progress_timeout, default.progress_timeout)?,
         drain_timeout: options.drain_timeout.map_or(default.drain_timeout, |span| span.0),
         spin: options.spin_us.map_or(default.spin, |us| Duration::from_micros(us.into())),
+        zero_copy_send_bytes_min: zero_copy_send(options)?.unwrap_or(default.zero_copy_send_bytes_min),
     })
+}
+
+fn zero_copy_send(options: &Options) -> Result<Option<usize>, String> {
+    match options.zero_copy_send {
+        Some(size) if size.0 <= SMALL_BYTES_MAX as u64 => Err(format!(
+            "--zero-copy-send {} is too little: payloads up to {SMALL_BYTES_MAX} bytes travel in shared buffers; \
+             without this option nothing is sent without a copy",
+            size.0
+        )),
+        // More than any payload has is never.
+        Some(size) => Ok(Some(usize::try_from(size.0).unwrap_or(usize::MAX))),
+        None => Ok(None),
+    }
 }
 
 fn time(flag: &str, said: Option<Span>, default: Duration) -> Result<Duration, String> {
@@ -204,7 +244,35 @@ fn model(
     let instances = threads("--instances", instances, (cores / intra_threads).max(1))?;
     let queue_max = of_table(|table| table.queue_max).or(options.queue_max);
     let queue_max = positive("--queue-max", queue_max, QUEUE_MAX_DEFAULT)?;
-    Ok(ModelSettings { name, source, intra_threads, instances, queue_max })
+    let batch = table.and_then(|table| table.batch).or(options.batch).unwrap_or_default();
+    let max_batch = of_table(|table| table.max_batch).or(options.max_batch);
+    let linger_us = table.and_then(|table| table.linger_us).or(options.linger_us);
+    Ok(ModelSettings {
+        name,
+        source,
+        intra_threads,
+        instances,
+        queue_max,
+        batch,
+        max_batch: max_batch.map(rows).transpose()?,
+        linger: linger(linger_us.unwrap_or(0))?,
+    })
+}
+
+fn rows(number: usize) -> Result<usize, String> {
+    match number {
+        0 => Err("--max-batch 0 would serve nobody; 1 is the least".into()),
+        rows if rows > ARENA_ROWS_MAX => Err(format!("--max-batch {rows} is too much: {ARENA_ROWS_MAX} rows at most")),
+        rows => Ok(rows),
+    }
+}
+
+fn linger(microseconds: u32) -> Result<Duration, String> {
+    if microseconds > LINGER_MICROSECONDS_MAX {
+        let most = LINGER_MICROSECONDS_MAX;
+        return Err(format!("--linger-us {microseconds} is too much: {most} at most, which is a second"));
+    }
+    Ok(Duration::from_micros(microseconds.into()))
 }
 
 #[cfg(test)]

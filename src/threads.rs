@@ -1,6 +1,8 @@
 //! The threads of the daemon and the signals of the process, as one stream of events for the control plane.
 
+use crate::cores::{CpuList, pin};
 use crate::executor::Executor;
+use crate::lane_maker::LaneMaker;
 use crate::service::ReactorService;
 use graphpiped_transport::probe::Unavailable;
 use graphpiped_transport::reactor::Reactor;
@@ -65,17 +67,25 @@ impl Threads {
         event
     }
 
-    /// Starts a thread for an executor.
-    pub fn start_executor(&mut self, executor: Executor) -> Result<(), String> {
+    /// Starts a thread for an executor, on these cores if some are named.
+    pub fn start_executor(&mut self, executor: Executor, cpus: Option<CpuList>) -> Result<(), String> {
         let name = format!("run-{}", executor.served.name());
         let sender = self.sender.clone();
         start(&name, move || {
+            if let Some(Err(why)) = cpus.as_ref().map(pin) {
+                tracing::warn!("{why}");
+            }
             executor.run();
             // At the very end nobody may be listening any more.
             let _ = sender.send(Event::ExecutorEnded);
         })?;
         self.executors += 1;
         Ok(())
+    }
+
+    /// Starts the thread that makes lanes. It ends with the daemon, and nobody waits for it.
+    pub fn start_lane_maker(lane_maker: LaneMaker) -> Result<(), String> {
+        start("lanes", move || lane_maker.run())
     }
 
     /// Starts a thread for a reactor, which is made on it: its ring belongs to the thread.

@@ -76,11 +76,36 @@ fn flags_can_be_repeated_and_separated_by_commas() {
 }
 
 #[test]
+fn modes_are_words() {
+    let said = options(&["--batch", "on", "--inline", "never", "--cpus", "1,3-4", "--linger-us", "0"]);
+    assert_eq!((said.batch, said.inline, said.linger_us), (Some(BatchMode::On), Some(InlineMode::Never), Some(0)));
+    assert_eq!(said.cpus.map(|cpus| cpus.to_string()), Some("1,3-4".into()));
+    let error = Cli::try_parse_from(["graphpiped", "serve", "--batch", "maybe"]).unwrap_err().to_string();
+    assert!(error.contains("[possible values: auto, on, off]"), "{error}");
+}
+
+#[test]
 fn a_flag_goes_before_the_file_and_the_file_before_nothing() {
     let file = config::parse(Path::new("f"), "queue_max = 1\nspin_us = 2\nlisten = [\"unix:/file\"]\n").unwrap();
     let merged = options(&["--queue-max", "10"]).or(file);
     assert_eq!((merged.queue_max, merged.spin_us, merged.io_threads), (Some(10), Some(2), None));
     assert_eq!(merged.listen[0].to_string(), "unix:/file");
+}
+
+#[test]
+fn what_the_file_says_of_batches_holds_where_no_flag_does() {
+    let text = "batch = \"on\"\nmax_batch = 2\nlinger_us = 3\ninline = \"always\"\ninline_us = 4\ncpus = \"5\"\n";
+    let file = || config::parse(Path::new("f"), text).unwrap();
+    let of = |said: Options| {
+        let cpus = said.cpus.map(|cpus| cpus.to_string());
+        (said.batch, said.max_batch, said.linger_us, said.inline, said.inline_us, cpus)
+    };
+    let of_file = (Some(BatchMode::On), Some(2), Some(3), Some(InlineMode::Always), Some(4), Some("5".to_string()));
+    assert_eq!(of(options(&[]).or(file())), of_file);
+    let args = ["--batch", "off", "--max-batch", "7", "--linger-us", "8", "--inline", "never", "--inline-us", "9"];
+    let merged = of(options(&[&args[..], &["--cpus", "6"]].concat()).or(file()));
+    let of_flags = (Some(BatchMode::Off), Some(7), Some(8), Some(InlineMode::Never), Some(9), Some("6".to_string()));
+    assert_eq!(merged, of_flags);
 }
 
 /// The environment belongs to the process, so this test runs itself again in one of its own.

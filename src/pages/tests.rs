@@ -3,33 +3,30 @@
 use super::*;
 use crate::cli::Options;
 use crate::model::Served;
+use crate::queue::ModelQueue;
 use crate::registry::{Entry, Registry};
+use crate::returns::Returns;
+use crate::returns::tests::Opened;
 use crate::settings::{Machine, Settings};
 use graphpiped_backend_api::{Backend, Dim};
 use graphpiped_backend_echo::EchoBackend;
 use graphpiped_memory::Pool;
-use graphpiped_transport::reactor::Control;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 fn daemon() -> Daemon {
-    let options = Options { model: vec!["echo:".parse().unwrap(), "b=echo:".parse().unwrap()], ..Options::default() };
+    let model = vec!["echo:".parse().unwrap(), "b=echo:".parse().unwrap()];
+    let options = Options { model, io_threads: Some(2), ..Options::default() };
     let settings = Settings::resolve(options, None, &Machine { cores: 4, memory_bytes: 4 << 30 }).unwrap();
     let entry = |settings: &crate::settings::ModelSettings| {
         let model = EchoBackend.open(Path::new(""), &graphpiped_backend_api::Options::default()).unwrap();
-        let served = Served::new(settings.clone(), model, &["echo".into(), "b".into()]);
-        Entry { served: Arc::new(served), queue: crossbeam::channel::bounded(1).0 }
+        let served = Served::new(settings.clone(), model, None, &["echo".into(), "b".into()]);
+        Entry { served: Arc::new(served), queue: Arc::new(ModelQueue::new(1, 0)) }
     };
-    Daemon {
-        registry: Registry::new(settings.models.iter().map(entry).collect()),
-        pool: Pool::new(1 << 20),
-        counters: vec![Arc::default(), Arc::default()],
-        returns: Arc::new([]),
-        control: Control::new(Vec::new()),
-        running: Arc::default(),
-        cores: 4,
-    }
+    let registry = Registry::new(settings.models.iter().map(entry).collect());
+    let returns: Arc<[_]> = (0..2).map(|_| Arc::new(Returns::new(Opened::new(1), 1))).collect();
+    Daemon::new(&settings, 4, registry, Pool::new(1 << 20), Vec::new(), returns)
 }
 
 fn get(path: &str) -> (u16, String) {

@@ -1,6 +1,12 @@
 //! The whole way of a request without a socket: claimed, filled as the transport would, committed, answered.
 
-mod bench;
+pub(crate) mod batched;
+mod batches;
+pub(crate) mod bench;
+mod failures;
+mod overflows;
+mod property;
+mod rows_model;
 
 use super::*;
 use crate::executor::Executor;
@@ -222,27 +228,34 @@ fn a_full_queue_is_busy_and_names_its_limit() {
     let (code, text) = refused(send_rows(&mut bench, 1));
     assert_eq!((code, text.as_str()), (Code::Busy, "2 requests wait for model \"slow\" already (--queue-max)"));
     assert_eq!(bench.daemon.registry.entries()[0].served.counters.busy.get(), 1);
-    bench.jobs[0].try_recv().unwrap();
+    let queue = bench.daemon.registry.entries()[0].queue.clone();
+    let first = queue.take().unwrap();
     assert!(send_rows(&mut bench, 1).is_none(), "there is room again");
-    bench.jobs[0].try_recv().unwrap();
+    let second = queue.take().unwrap();
     let (code, text) = refused(send_rows(&mut bench, 1));
-    assert_eq!((code, text.as_str()), (Code::Busy, "3 requests of this reactor wait for executors already"));
+    assert_eq!((code, text.as_str()), (Code::Busy, "3 requests of this reactor wait already"));
+    drop((first, second));
+    let given_up = refused(Some(bench.letterbox.take().1));
+    assert_eq!(given_up, (Code::Internal, "the request was given up".into()), "whoever drops a request answers it");
 }
 
 #[test]
 fn an_executor_answers_everything_that_was_queued_and_ends() {
     let mut bench = bench(vec![("slow", rows(), false)]);
     assert!(send_rows(&mut bench, 1).is_none() && send_rows(&mut bench, 7).is_none());
-    let Bench { service, daemon, mut jobs, letterbox } = bench;
+    let Bench { service, daemon, letterbox } = bench;
     let executor = Executor {
         served: daemon.registry.entries()[0].served.clone(),
         instance: None,
-        jobs: jobs.remove(0),
+        learner: crate::cost::Learner::new(daemon.registry.entries()[0].served.cost.clone()),
+        queue: daemon.registry.entries()[0].queue.clone(),
+        place: 0,
+        next_set: 0,
         pool: daemon.pool.clone(),
         returns: daemon.returns.clone(),
         running: daemon.running.clone(),
     };
-    // With the last sender the queue closes, so the executor ends.
+    // With the registry the queue closes, so the executor ends.
     drop((service, daemon));
     executor.run();
     let (ticket, reply) = letterbox.take();

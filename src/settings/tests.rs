@@ -39,6 +39,31 @@ fn threads_of_a_run_take_from_the_instances() {
 }
 
 #[test]
+fn cores_that_were_named_are_those_of_the_instances() {
+    let cpus = || Some("0-2,5".parse().unwrap());
+    let settings = resolve(Options { cpus: cpus(), ..with_models(&["echo:"]) }).unwrap();
+    assert_eq!((settings.models[0].instances, settings.io_threads), (4, 4));
+    assert_eq!(settings.cpus, cpus());
+    let settings = resolve(Options { cpus: cpus(), intra_threads: Some(2), ..with_models(&["echo:"]) }).unwrap();
+    assert_eq!(settings.models[0].instances, 2);
+}
+
+#[test]
+fn batches_are_tried_and_not_waited_for_unless_somebody_says_so() {
+    let settings = resolve(with_models(&["echo:"])).unwrap();
+    let model = &settings.models[0];
+    assert_eq!((model.batch, model.max_batch, model.linger), (BatchMode::Auto, None, Duration::ZERO));
+    assert_eq!((settings.inline, settings.inline_time_max), (InlineMode::Auto, Duration::from_micros(200)));
+    let text = "batch = \"off\"\nmax_batch = 64\nlinger_us = 50\ninline = \"always\"\ninline_us = 0\n\
+                [model.a]\npath = \"a\"\nbatch = \"on\"\nmax_batch = 32768\nlinger_us = 1000000\n[model.b]\npath = \"b\"\n";
+    let settings = resolve(file(text)).unwrap();
+    let of = |model: &ModelSettings| (model.batch, model.max_batch, model.linger.as_micros());
+    assert_eq!(of(&settings.models[0]), (BatchMode::On, Some(32_768), 1_000_000));
+    assert_eq!(of(&settings.models[1]), (BatchMode::Off, Some(64), 50));
+    assert_eq!((settings.inline, settings.inline_time_max), (InlineMode::Always, Duration::ZERO));
+}
+
+#[test]
 fn the_first_model_is_the_default_unless_one_is_called_default() {
     assert_eq!(names(&resolve(with_models(&["b=1.onnx", "a=2.onnx"])).unwrap()), ["b", "a"]);
     let named = resolve(with_models(&["b=1.onnx", "a=2.onnx", "default=3.onnx", "c=4.onnx"])).unwrap();
@@ -82,6 +107,9 @@ fn settings_that_cannot_be_are_refused() {
     wrong(Options { io_threads: Some(0), ..echo() }, "--io-threads 0");
     wrong(Options { io_threads: Some(5000), ..echo() }, "--io-threads 5000 is too much");
     wrong(Options { queue_max: Some(0), ..echo() }, "--queue-max 0");
+    wrong(Options { max_batch: Some(0), ..echo() }, "--max-batch 0 would serve nobody");
+    wrong(Options { max_batch: Some(32_769), ..echo() }, "--max-batch 32769 is too much: 32768 rows at most");
+    wrong(Options { linger_us: Some(1_000_001), ..echo() }, "--linger-us 1000001 is too much");
     wrong(
         Options { connections_max: Some(usize::MAX), ..echo() },
         "--connections-max 18446744073709551615 is too much",
@@ -92,10 +120,19 @@ fn settings_that_cannot_be_are_refused() {
     wrong(Options { head_timeout: zero, ..echo() }, "--head-timeout 0 would serve nobody");
     wrong(Options { idle_timeout: zero, ..echo() }, "--idle-timeout 0 would serve nobody");
     wrong(Options { progress_timeout: zero, ..echo() }, "--progress-timeout 0 would serve nobody");
+    wrong(Options { zero_copy_send: Some(ByteSize(4096)), ..echo() }, "--zero-copy-send 4096 is too little");
     assert!(resolve(Options { drain_timeout: zero, spin_us: Some(0), ..echo() }).is_ok(), "at once, and never");
     wrong(file("[model.a]\n"), "[model.a] has no path");
     wrong(file("[model.a]\nbackend = \"echo\"\npath = \"x\"\n"), "echo takes no path");
     wrong(file("[model.\"a b\"]\nbackend = \"echo\"\n"), "\"a b\" cannot be the name of a model");
+}
+
+#[test]
+fn nothing_is_sent_without_a_copy_unless_somebody_says_from_which_size() {
+    let bytes_min = |options: Options| resolve(options).unwrap().limits.zero_copy_send_bytes_min;
+    assert_eq!(bytes_min(with_models(&["echo:"])), usize::MAX);
+    assert_eq!(bytes_min(with_models(&["echo:"]).or(file("zero_copy_send = \"256K\"\n"))), 262_144);
+    assert_eq!(bytes_min(Options { zero_copy_send: Some(ByteSize(4097)), ..with_models(&["echo:"]) }), 4097);
 }
 
 #[test]

@@ -6,11 +6,18 @@
 
 mod broken;
 mod copies;
+mod copies_in_batches;
 mod crowd;
+mod deadlines;
+mod departures;
 mod echo;
+mod fairness;
+mod neighbours;
 mod pages;
 mod readme;
 mod refusals;
+mod soak;
+mod spoilt;
 mod starting;
 mod stopping;
 mod support;

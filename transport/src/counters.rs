@@ -34,6 +34,10 @@ pub struct Counters {
     pub connections_broken: Counter,
     /// Connections closed by a timeout.
     pub connections_timed_out: Counter,
+    /// Connections whose peer went away while requests of it were in flight.
+    pub connections_gone: Counter,
+    /// Requests that had to leave their rows to others, because their sender made no progress.
+    pub rows_set_apart: Counter,
     /// Requests that came in native frames.
     pub requests_native: Counter,
     /// Requests that came over HTTP.
@@ -56,4 +60,8 @@ pub struct Counters {
     pub received_bytes: Counter,
     /// Bytes sent.
     pub sent_bytes: Counter,
+    /// Sends of a payload that was lent to the kernel instead of copied, and has come back.
+    pub zero_copy_sends: Counter,
+    /// Of these, those of which the kernel has made a copy nevertheless.
+    pub zero_copy_copied: Counter,
 }

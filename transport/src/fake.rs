@@ -1,23 +1,40 @@
 //! A service for the transport's own tests: it claims real memory and answers every inference with its inputs. What a
-//! client sends it and how replies are read is in [`samples`]; where chance comes from, in [`random`].
+//! client sends it and how replies are read is in [`samples`]; where chance comes from, in [`random`]; where rows do,
+//! in [`rows`]; what a test and a service that is with its reactor say to each other, in [`talk`].
 
 pub(crate) mod random;
+pub(crate) mod rows;
 pub(crate) mod samples;
+pub(crate) mod talk;
 
 use crate::service::{Claim, Content, Output, Page, Piece, Refusal, Reply, Route, Service, Ticket};
 use graphpipe_schema::metadata::Metadata;
 use graphpipe_schema::reader::{InferRequest, MetadataRequest, Read, Seen, Window, read_request};
 use graphpipe_schema::{Code, DType, Shape};
-use graphpiped_memory::{BASE_ALIGN, Buffer, Payload, Pool};
+use graphpiped_batch::Lane;
+use graphpiped_memory::{BASE_ALIGN, Buffer, Destination, Frozen, Payload, Pool};
 use smallvec::{SmallVec, smallvec};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use talk::Talk;
 
 /// The model that is always refused.
 pub(crate) const REFUSED_MODEL: &str = "refuse";
 
-/// Takes a reply that is not given at once, to deliver it when it likes.
-pub(crate) type Later = Box<dyn FnMut(Ticket, Reply)>;
+/// How many requests are answered in one turn.
+const TURN_REPLIES: usize = 3;
+
+/// When requests get their replies.
+enum Answers {
+    AtOnce,
+    /// When whoever takes them likes.
+    Later(Box<dyn FnMut(Ticket, Reply)>),
+    /// In the service's turns.
+    InTurn(VecDeque<(Ticket, Reply)>),
+}
 
 /// The echo.
 pub(crate) struct Fake {
@@ -26,7 +43,14 @@ pub(crate) struct Fake {
     pub is_busy: bool,
     /// How many requests were committed.
     pub commits: u64,
-    later: Option<Later>,
+    /// The weight of each request.
+    pub weight: u32,
+    /// Where claims get rows, while there are some.
+    pub lane: Option<Arc<Lane<()>>>,
+    /// How long a slow sender is waited for, while there is no hurry.
+    pub patience: Option<Duration>,
+    pub talk: Arc<Talk>,
+    answers: Answers,
     metadata: Arc<[u8]>,
 }
 
@@ -63,18 +87,50 @@ impl std::fmt::Debug for Fake {
 impl Fake {
     /// An echo that answers at once.
     pub(crate) fn inline(pool: &Pool) -> Fake {
+        Fake::new(pool, Answers::AtOnce)
+    }
+
+    /// An echo that answers inferences in its turns, some in each.
+    pub(crate) fn in_turn(pool: &Pool) -> Fake {
+        Fake::new(pool, Answers::InTurn(VecDeque::new()))
+    }
+
+    fn new(pool: &Pool, answers: Answers) -> Fake {
         let metadata = Metadata { name: "echo".into(), ..Metadata::default() }.write();
-        Fake { pool: pool.clone(), is_busy: false, commits: 0, later: None, metadata: metadata.into() }
+        Fake {
+            pool: pool.clone(),
+            is_busy: false,
+            commits: 0,
+            weight: 1,
+            lane: None,
+            patience: None,
+            talk: Arc::default(),
+            answers,
+            metadata: metadata.into(),
+        }
     }
 
     /// An echo whose replies to inferences go through `later`.
     pub(crate) fn later(pool: &Pool, later: impl FnMut(Ticket, Reply) + 'static) -> Fake {
-        Fake { later: Some(Box::new(later)), ..Fake::inline(pool) }
+        Fake::new(pool, Answers::Later(Box::new(later)))
     }
 
     /// The message that answers every metadata request.
     pub(crate) fn metadata_message(&self) -> &[u8] {
         &self.metadata
+    }
+
+    /// Whether requests wait for its next turn.
+    pub(crate) fn has_turn(&self) -> bool {
+        matches!(&self.answers, Answers::InTurn(waiting) if !waiting.is_empty())
+    }
+
+    /// Memory for payloads: rows if there are some.
+    fn destination(&self, bytes: usize) -> Result<Destination, Refusal> {
+        match self.lane.as_ref().and_then(|lane| lane.claim(rows::rows_for(bytes))) {
+            Some(claim) if !self.is_busy => Ok(claim.into()),
+            _ => self.reserve(bytes).map(Destination::from),
+        }
     }
 
     fn reserve(&self, bytes: usize) -> Result<Buffer, Refusal> {
@@ -103,8 +159,8 @@ impl Fake {
             pieces.iter().find(|piece| piece.message == *message).map_or(0, |piece| piece.offset)
         };
         let outputs = echo_outputs(request, &mut |message| place(&message))?;
-        let buffer = self.reserve(offset)?;
-        Ok(Some(Claim { buffer, pieces, context: Known::Complete(outputs) }))
+        let destination = self.destination(offset)?;
+        Ok(Some(Claim { destination, pieces, weight: self.weight, context: Known::Complete(outputs) }))
     }
 }
 
@@ -124,29 +180,60 @@ impl Service for Fake {
             _ => None,
         };
         let Some(payload) = only else { return self.claim_message(route, length) };
-        let buffer = self.reserve(payload.len())?;
+        let destination = self.destination(payload.len())?;
         let pieces = smallvec![Piece { message: payload.clone(), offset: 0 }];
-        Ok(Claim { buffer, pieces, context: Known::OnePayload(payload) })
+        Ok(Claim { destination, pieces, weight: self.weight, context: Known::OnePayload(payload) })
     }
 
     fn claim_message(&mut self, _: Route<'_>, length: u32) -> Result<Claim<Known>, Refusal> {
-        let buffer = self.reserve(length as usize + BASE_ALIGN)?;
+        let destination = self.reserve(length as usize + BASE_ALIGN)?.into();
         // Not at the start, so that nobody can take a piece's offset for 0.
         let pieces = smallvec![Piece { message: 0..length, offset: BASE_ALIGN }];
-        Ok(Claim { buffer, pieces, context: Known::Nothing })
+        Ok(Claim { destination, pieces, weight: self.weight, context: Known::Nothing })
     }
 
     fn commit(&mut self, ticket: Ticket, route: Route<'_>, window: Window<'_>, claim: Claim<Known>) -> Option<Reply> {
-        let reply = match echo(route, window, claim) {
+        assert_eq!(ticket.weight, claim.weight, "a ticket weighs what its claim does");
+        let reply = match echo(&self.pool, route, window, claim) {
             Ok(outputs) => Reply::Outputs(outputs),
             Err(refusal) => Reply::Refused(refusal),
         };
         self.commits += 1;
-        match &mut self.later {
-            Some(later) => later(ticket, reply),
-            None => return Some(reply),
+        match &mut self.answers {
+            Answers::AtOnce => return Some(reply),
+            Answers::Later(later) => later(ticket, reply),
+            Answers::InTurn(waiting) => waiting.push_back((ticket, reply)),
         }
         None
+    }
+
+    fn turn(&mut self, _: Instant, replies: &mut dyn FnMut(Ticket, Reply)) -> bool {
+        let Answers::InTurn(waiting) = &mut self.answers else { return false };
+        if waiting.is_empty() || self.talk.is_holding.load(Ordering::Relaxed) {
+            return false;
+        }
+        if !self.talk.is_idle_turn() {
+            let count = waiting.len().min(TURN_REPLIES);
+            waiting.drain(..count).for_each(|(ticket, reply)| replies(ticket, reply));
+        }
+        !waiting.is_empty()
+    }
+
+    fn gone(&mut self, connection: u32, generation: u32) {
+        self.talk.note_gone(connection, generation);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if self.talk.take_hurry() { Some(Duration::ZERO) } else { self.patience }
+    }
+
+    fn set_apart(&mut self, mut destination: Destination, arrived: &[Range<usize>]) -> Result<Destination, Refusal> {
+        self.talk.note_apart(arrived);
+        let mut buffer = self.reserve(destination.len())?;
+        for range in arrived {
+            buffer.as_mut_slice()[range.clone()].copy_from_slice(destination.slice_mut(range.clone()));
+        }
+        Ok(buffer.into())
     }
 
     fn metadata(&mut self, _: Route<'_>, request: &MetadataRequest<'_>) -> Reply {
@@ -181,8 +268,13 @@ fn check_model(route: Route<'_>, request: &InferRequest<'_>) -> Result<(), Refus
 }
 
 /// The outputs of a claim that is filled.
-fn echo(route: Route<'_>, window: Window<'_>, claim: Claim<Known>) -> Result<SmallVec<[Output; 1]>, Refusal> {
-    let Claim { buffer, pieces, context } = claim;
+fn echo(
+    pool: &Pool,
+    route: Route<'_>,
+    window: Window<'_>,
+    claim: Claim<Known>,
+) -> Result<SmallVec<[Output; 1]>, Refusal> {
+    let Claim { mut destination, pieces, context, .. } = claim;
     let outputs = match context {
         Known::Complete(outputs) => outputs,
         Known::OnePayload(payload) => {
@@ -195,13 +287,13 @@ fn echo(route: Route<'_>, window: Window<'_>, claim: Claim<Known>) -> Result<Sma
         }
         Known::Nothing => {
             let piece = &pieces[0];
-            let message = &buffer.as_slice()[piece.offset..piece.offset + piece.message.len()];
+            let message = destination.slice_mut(piece.offset..piece.offset + piece.message.len());
             let Read::Infer(request) = read_request(Window::whole(message))? else { return Err(not_an_inference()) };
             check_model(route, &request)?;
             echo_outputs(&request, &mut |payload| piece.offset + payload.start as usize)?
         }
     };
-    let frozen = buffer.freeze();
+    let frozen = freeze(pool, destination);
     let output = |echo: EchoOutput| Output {
         dtype: echo.dtype,
         shape: echo.shape,
@@ -211,6 +303,19 @@ fn echo(route: Route<'_>, window: Window<'_>, claim: Claim<Known>) -> Result<Sma
         },
     };
     Ok(outputs.into_iter().map(output).collect())
+}
+
+/// What a claim holds, to be sent from.
+fn freeze(pool: &Pool, destination: Destination) -> Frozen {
+    match destination {
+        Destination::Buffer(buffer) => buffer.freeze(),
+        Destination::Rows(mut rows) => {
+            let bytes = rows.len();
+            let mut buffer = pool.reserve(bytes).expect("tests have memory enough");
+            buffer.as_mut_slice().copy_from_slice(rows.slice_mut(0..bytes));
+            buffer.freeze()
+        }
+    }
 }
 
 /// The inputs of a request as outputs; `place` says where in the buffer a payload lies.

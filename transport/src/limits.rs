@@ -9,8 +9,12 @@ pub struct Limits {
     pub connections_max: usize,
     /// Bytes of a message; a longer one is answered with "too large".
     pub message_bytes_max: u32,
-    /// Requests of one connection that wait for their reply. A connection that has as many is not read from.
+    /// Requests of one connection that wait for their reply. Of a connection that has as many no more is received than
+    /// the first bytes of the next one.
     pub in_flight_max: usize,
+    /// The sum of the weights ([`crate::service::Claim::weight`]) of one connection's requests that wait for their
+    /// reply. A connection that has as much gets no more in flight, so this is what others may have to wait behind.
+    pub weight_max: u32,
     /// Bytes that all connections together may hold outside of run buffers (requests that wait, metadata, replies that
     /// are not read), each beyond [`HELD_BYTES_FREE`]. A connection that takes more then is closed, and counted.
     pub backlog_bytes_max: usize,
@@ -24,6 +28,8 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// How long to poll for the next completion before sleeping; zero never polls.
     pub spin: Duration,
+    /// Payloads with as many bytes are sent without a copy to peers on other machines; [`usize::MAX`]: none are.
+    pub zero_copy_send_bytes_min: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +41,8 @@ impl Default for Limits {
             message_bytes_max: graphpipe_schema::MESSAGE_BYTES_MAX,
             // Deep enough to hide any wake-up, small enough that one peer's backlog stays below a megabyte.
             in_flight_max: 1024,
+            // Whoever gives weights says how much is too much.
+            weight_max: u32::MAX,
             // Eight connections that send as fast as they can and read nothing, or 10,000 with 6 KiB more than is free.
             backlog_bytes_max: 64 << 20,
             head_timeout: Duration::from_secs(10),
@@ -44,6 +52,8 @@ impl Default for Limits {
             drain_timeout: Duration::from_secs(10),
             // Two wake-ups of a sleeping core on a virtual machine.
             spin: Duration::from_micros(50),
+            // It pays with network cards that gather what they send, and costs everywhere else.
+            zero_copy_send_bytes_min: usize::MAX,
         }
     }
 }
@@ -54,6 +64,9 @@ pub const SMALL_BYTES_MAX: usize = 4096;
 /// Bytes of one operation on a payload: long enough to be free of per-operation cost, short enough that a reactor is
 /// never held up for more than about 0.2 ms by one of them.
 pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of one operation that lends a payload to the kernel: four chunks. A loan costs for the operation and its
+/// notification, which comes on its own, and little for each byte.
+pub const LENT_BYTES_MAX: usize = 1 << 20;
 /// Metadata of one message that is kept aside while its payload goes elsewhere. Names, shapes and tables of
 /// [`graphpipe_schema::TENSORS_MAX`] tensors fit many times.
 pub const ASIDE_BYTES_MAX: usize = 64 * 1024;

@@ -6,10 +6,11 @@
 
 use graphpipe_schema::reader::{InferRequest, MetadataRequest, Window};
 use graphpipe_schema::{Code, DType, Malformed, Shape};
-use graphpiped_memory::{Buffer, Payload};
+use graphpiped_memory::{Destination, Payload};
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Names one request from its claim to its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Ticket {
     pub generation: u32,
     /// The request: the frame's id; 0 on an HTTP connection, which has one at a time.
     pub id: u64,
+    /// What it counts towards what its connection may have in flight: the weight of its claim.
+    pub weight: u32,
 }
 
 /// How a request named what it is for, outside of its message.
@@ -40,7 +43,7 @@ pub enum Route<'a> {
 pub struct Piece {
     /// Bytes of the message, from its start.
     pub message: Range<u32>,
-    /// Where they go in the claim's buffer.
+    /// Where they go in the claim's destination.
     pub offset: usize,
 }
 
@@ -48,10 +51,13 @@ pub struct Piece {
 /// are in no piece are metadata, which the transport keeps aside.
 #[derive(Debug)]
 pub struct Claim<C> {
-    /// The memory, for all pieces.
-    pub buffer: Buffer,
+    /// The memory, for all pieces: a buffer of the request's own, or rows of an arena that others receive into as well.
+    pub destination: Destination,
     /// What goes where.
     pub pieces: SmallVec<[Piece; 4]>,
+    /// What the request counts towards what its connection may have in flight
+    /// ([`Limits::weight_max`](crate::limits::Limits::weight_max)), so that no connection fills every queue alone.
+    pub weight: u32,
     /// What the service wants to know at the commit.
     pub context: C,
 }
@@ -142,13 +148,13 @@ pub trait Service {
         length: u32,
     ) -> Result<Claim<Self::Context>, Refusal>;
 
-    /// Reserves memory for a message of `length` bytes that cannot be understood before it is all there (long strings,
-    /// a body in HTTP chunks): one piece, `0..length`.
+    /// Reserves memory of its own, no rows, for a message of `length` bytes that cannot be understood before it is all
+    /// there (long strings, a body in HTTP chunks): one piece, `0..length`.
     fn claim_message(&mut self, route: Route<'_>, length: u32) -> Result<Claim<Self::Context>, Refusal>;
 
     /// Every byte is where its piece said. `window` shows the bytes that are in no piece (nothing but those that lie
     /// before the first piece and behind the last). Returns the reply if it is there at once; otherwise it comes
-    /// through the mailbox, under this ticket, exactly once.
+    /// through the mailbox or in a turn, under this ticket, exactly once.
     fn commit(
         &mut self,
         ticket: Ticket,
@@ -156,6 +162,24 @@ pub trait Service {
         window: Window<'_>,
         claim: Claim<Self::Context>,
     ) -> Option<Reply>;
+
+    /// Runs what has been committed and is run by the reactor itself. Called once per turn of the reactor, when all
+    /// that has completed is handled and before anything is sent or waited for. Each request that is answered goes to
+    /// `replies`. Returns whether there is more to be run, so that the reactor looks for completions and comes back.
+    fn turn(&mut self, now: Instant, replies: &mut dyn FnMut(Ticket, Reply)) -> bool;
+
+    /// The peer of a connection has gone away with requests in flight: nobody waits for their replies, and they need
+    /// not be given. Said once.
+    fn gone(&mut self, connection: u32, generation: u32);
+
+    /// How long a payload that is received into shared rows may make no progress, if others are waiting for such rows
+    /// now; `None` if nobody is. Asked once per turn, while there are such payloads.
+    fn patience(&self) -> Option<Duration>;
+
+    /// Makes room for others: memory of its own for a request whose sender is slow. `arrived` are the ranges of the
+    /// destination that hold bytes, each of one piece; they are copied (and counted), everything keeps its offset, and
+    /// the rows are given up.
+    fn set_apart(&mut self, destination: Destination, arrived: &[Range<usize>]) -> Result<Destination, Refusal>;
 
     /// Answers a metadata request.
     fn metadata(&mut self, route: Route<'_>, request: &MetadataRequest<'_>) -> Reply;

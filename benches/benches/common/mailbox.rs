@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// As many replies as may wait.
 const CAPACITY: usize = 1024;
-const TICKET: Ticket = Ticket { connection: 1, generation: 2, id: 3 };
+const TICKET: Ticket = Ticket { connection: 1, generation: 2, id: 3, weight: 1 };
 
 /// A reply that costs as little to make as one can.
 fn reply(message: &Arc<[u8]>) -> Reply {

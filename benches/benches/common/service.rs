@@ -7,6 +7,7 @@ use graphpipe_schema::reader::{self, Read, Window};
 use graphpiped::cli::Options;
 use graphpiped::daemon::Daemon;
 use graphpiped::model::Served;
+use graphpiped::queue::ModelQueue;
 use graphpiped::registry::{Entry, Registry};
 use graphpiped::returns::Returns;
 use graphpiped::service::ReactorService;
@@ -15,7 +16,6 @@ use graphpiped_backend_api::Backend;
 use graphpiped_backend_echo::EchoBackend;
 use graphpiped_memory::Pool;
 use graphpiped_transport::mailbox::Mailbox;
-use graphpiped_transport::reactor::Control;
 use graphpiped_transport::service::{Reply, Route, Service, Ticket};
 use std::hint::black_box;
 use std::path::Path;
@@ -31,17 +31,11 @@ pub fn service() -> ReactorService {
     let model = EchoBackend.open(Path::new(""), &graphpiped_backend_api::Options::default()).expect("no file is read");
     let settings_of_model = settings.models[0].clone();
     let names = [settings_of_model.name.clone()];
-    let (queue, _) = crossbeam::channel::bounded(settings_of_model.queue_max);
-    let entry = Entry { served: Arc::new(Served::new(settings_of_model, model, &names)), queue };
-    let daemon = Daemon {
-        registry: Registry::new(vec![entry]),
-        pool: Pool::new(settings.memory_bytes),
-        counters: vec![Arc::default()],
-        returns: [Returns::new(mailbox.clone())].into(),
-        control: Control::new(vec![mailbox]),
-        running: Arc::default(),
-        cores: machine.cores,
-    };
+    let queue = Arc::new(ModelQueue::new(settings_of_model.queue_max, 0));
+    let entry = Entry { served: Arc::new(Served::new(settings_of_model, model, None, &names)), queue };
+    let returns = [Arc::new(Returns::new(mailbox.clone(), 1))].into();
+    let (registry, pool) = (Registry::new(vec![entry]), Pool::new(settings.memory_bytes));
+    let daemon = Daemon::new(&settings, machine.cores, registry, pool, vec![mailbox], returns);
     ReactorService::new(Arc::new(daemon), 0).expect("echo has instances")
 }
 
@@ -63,7 +57,7 @@ fn claim_and_commit(name: &'static str, size: Size) -> Piece {
     let length = message.len() as u32;
     let window = Window::split(&message[..message.len() - size.bytes as usize], &[], length);
     let Ok(Read::Infer(request)) = reader::read_request(window) else { panic!("an inference") };
-    let ticket = Ticket { connection: 0, generation: 0, id: 1 };
+    let ticket = Ticket { connection: 0, generation: 0, id: 1, weight: 1 };
     let run = move || {
         let claim = service.claim(Route::Native, black_box(&request), length).expect("there is memory");
         let reply = service.commit(ticket, Route::Native, window, claim);

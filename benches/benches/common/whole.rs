@@ -88,7 +88,7 @@ impl Wire {
             rest = &rest[count..];
         }
         let mut is_answered = false;
-        while let Some(batch) = self.connection.next_batch() {
+        while let Some(batch) = self.connection.next_batch(&mut self.spare) {
             let bytes = batch.bytes().min(CHUNK_BYTES);
             self.with(|connection, cx| connection.sent(batch, bytes, cx));
             is_answered = true;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// As many replies as may wait.
 const CAPACITY: usize = 1024;
-const TICKET: Ticket = Ticket { connection: 1, generation: 2, id: 3 };
+const TICKET: Ticket = Ticket { connection: 1, generation: 2, id: 3, weight: 1 };
 
 /// Something that one thread fills and another one empties.
 trait Hand: Send + Sync + 'static {

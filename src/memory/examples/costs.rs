@@ -11,6 +11,7 @@ const ROUNDS: usize = 7;
 fn main() {
     let pool = Pool::new(8 << 30);
     reserve_warm(&pool);
+    freeze_warm(&pool);
     for bytes in [602_112, 77_070_336] {
         fill(&pool, bytes);
     }
@@ -23,6 +24,15 @@ fn reserve_warm(pool: &Pool) {
     drop(pool.reserve(800));
     let time = best(|| (0..COUNT).for_each(|_| drop(black_box(pool.reserve(800)))));
     println!("reserve and drop, warm class:            {:6.1} ns", time.as_nanos() as f64 / f64::from(COUNT));
+}
+
+/// The same, with an end of the writing and a second reader in between.
+fn freeze_warm(pool: &Pool) {
+    const COUNT: u32 = 1_000_000;
+    let read = || pool.reserve(800).map(|buffer| black_box(buffer.freeze()).clone());
+    drop(read());
+    let time = best(|| (0..COUNT).for_each(|_| drop(black_box(read()))));
+    println!("the same, frozen, with two readers:      {:6.1} ns", time.as_nanos() as f64 / f64::from(COUNT));
 }
 
 /// Filling a buffer that is used again, and one that is mapped anew.

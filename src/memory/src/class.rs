@@ -3,34 +3,16 @@
 //! Sizes are whole pages: 1, 2, 3, 4 pages, then four sizes per doubling (5, 6, 7, 8, 10, 12, 14, 16, 20 … pages). A
 //! block is therefore less than a quarter larger than the pages that were asked for. Knows no budget: the pool counts.
 
+use crate::block::Block;
 use crossbeam::queue::ArrayQueue;
-use memmap2::{Advice, MmapMut};
-use std::io;
+use triomphe::UniqueArc;
 
 /// The unit of all sizes. Where the system's pages are larger, a mapping takes more than is counted, never less.
 pub(crate) const PAGE_BYTES: u64 = 4096;
 
-/// Blocks from this size on ask for huge pages. Smaller ones cannot contain one.
-const HUGE_BYTES: u64 = 2 << 20;
-
 /// The most idle blocks that one class keeps. 1024 requests of one size waiting for replies at once is what a box of
-/// 10,000 connections does in bursts; an idle list costs 24 bytes per place, so all classes together stay below 2 MiB.
+/// 10,000 connections does in bursts; an idle list costs 16 bytes per place, so all classes together stay below 2 MiB.
 const IDLE_BLOCKS_MAX: u64 = 1024;
-
-/// Memory for one buffer: an anonymous private mapping.
-pub(crate) type Block = MmapMut;
-
-/// Maps a block. Its pages are not touched: they become resident as bytes arrive, so a peer that declares much and
-/// sends nothing costs addresses, not memory, and a reactor never stops for the milliseconds that faulting in 77 MB
-/// takes.
-pub(crate) fn map(bytes: u64) -> io::Result<Block> {
-    let block = MmapMut::map_anon(usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?)?;
-    if bytes >= HUGE_BYTES {
-        // A kernel built without huge pages refuses the advice; the block serves as well, only somewhat slower.
-        let _ = block.advise(Advice::HugePage);
-    }
-    Ok(block)
-}
 
 /// Bytes in whole pages, at least one; `None` if no address space has so many.
 pub(crate) fn pages(bytes: usize) -> Option<u64> {
@@ -67,8 +49,8 @@ pub(crate) fn pages_of(index: usize) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Class {
     block_bytes: u64,
-    hot: ArrayQueue<Block>,
-    idle: ArrayQueue<Block>,
+    hot: ArrayQueue<UniqueArc<Block>>,
+    idle: ArrayQueue<UniqueArc<Block>>,
 }
 
 impl Class {
@@ -84,18 +66,18 @@ impl Class {
     }
 
     /// Takes the warmest idle block.
-    pub(crate) fn take(&self) -> Option<Block> {
+    pub(crate) fn take(&self) -> Option<UniqueArc<Block>> {
         self.hot.pop().or_else(|| self.idle.pop())
     }
 
     /// Takes the coldest idle block.
-    pub(crate) fn take_cold(&self) -> Option<Block> {
+    pub(crate) fn take_cold(&self) -> Option<UniqueArc<Block>> {
         self.idle.pop().or_else(|| self.hot.pop())
     }
 
     /// Keeps a block. Returns one for which there is no place; it is to be unmapped.
-    pub(crate) fn keep(&self, block: Block) -> Option<Block> {
-        debug_assert_eq!(block.len() as u64, self.block_bytes);
+    pub(crate) fn keep(&self, block: UniqueArc<Block>) -> Option<UniqueArc<Block>> {
+        debug_assert_eq!(block.mapped_bytes(), self.block_bytes);
         let cooler = self.hot.force_push(block)?;
         self.idle.push(cooler).err()
     }
@@ -152,39 +134,43 @@ mod tests {
         }
     }
 
+    fn address(block: &UniqueArc<Block>) -> *const u8 {
+        block.as_slice().as_ptr()
+    }
+
     #[test]
     fn the_block_that_came_back_last_is_taken_first() {
         let class = Class::new(4096, 1 << 20);
-        let blocks: Vec<Block> = (0..3).map(|_| map(4096).unwrap()).collect();
-        let last = blocks[2].as_ptr();
+        let blocks: Vec<UniqueArc<Block>> = (0..3).map(|_| Block::map(4096, 0).unwrap()).collect();
+        let last = address(&blocks[2]);
         for block in blocks {
             assert!(class.keep(block).is_none());
         }
         let warm = class.take().unwrap();
-        assert_eq!(warm.as_ptr(), last);
+        assert_eq!(address(&warm), last);
         assert!(class.keep(warm).is_none());
-        assert_eq!(class.take().unwrap().as_ptr(), last);
+        assert_eq!(address(&class.take().unwrap()), last);
         assert_eq!(class.idle_blocks(), 2);
     }
 
     #[test]
     fn the_block_that_waited_longest_is_given_up_first() {
         let class = Class::new(4096, 1 << 20);
-        let blocks: Vec<Block> = (0..3).map(|_| map(4096).unwrap()).collect();
-        let order: Vec<_> = blocks.iter().map(|block| block.as_ptr()).collect();
+        let blocks: Vec<UniqueArc<Block>> = (0..3).map(|_| Block::map(4096, 0).unwrap()).collect();
+        let order: Vec<_> = blocks.iter().map(address).collect();
         for block in blocks {
             class.keep(block);
         }
-        let given_up: Vec<Block> = std::iter::from_fn(|| class.take_cold()).collect();
-        assert_eq!(given_up.iter().map(|block| block.as_ptr()).collect::<Vec<_>>(), order);
+        let given_up: Vec<UniqueArc<Block>> = std::iter::from_fn(|| class.take_cold()).collect();
+        assert_eq!(given_up.iter().map(address).collect::<Vec<_>>(), order);
     }
 
     #[test]
     fn a_full_class_gives_a_block_back() {
         let class = Class::new(4096, 4096);
-        assert!(class.keep(map(4096).unwrap()).is_none());
-        assert!(class.keep(map(4096).unwrap()).is_none());
-        assert!(class.keep(map(4096).unwrap()).is_some());
+        assert!(class.keep(Block::map(4096, 0).unwrap()).is_none());
+        assert!(class.keep(Block::map(4096, 0).unwrap()).is_none());
+        assert!(class.keep(Block::map(4096, 0).unwrap()).is_some());
         assert_eq!(class.idle_blocks(), 2);
     }
 }

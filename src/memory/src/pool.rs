@@ -1,74 +1,34 @@
-//! The pool: one budget, the classes under it, and the count of what is mapped and handed out.
+//! The pool: one budget, the classes under it, and the count of what is mapped, handed out and set aside.
 //!
 //! Invariant: bytes of all mappings ≤ `mapped` ≤ budget, at every moment. A mapping is counted before it is made and
-//! counted off after it is gone. `in_use` ≤ `mapped` holds whenever no reserve or drop is on its way.
+//! counted off after it is gone. `in_use` + `set_aside` ≤ `mapped` holds whenever no call is on its way.
 //!
 //! Idle blocks stay mapped: mapping anew makes a receive 2.4-2.8 times as expensive. They are unmapped in two cases
-//! only: a class has no place for one more, or another class needs the budget. So resident memory rises to the highest
-//! use of each size and stays there; `--memory` is what bounds it.
+//! only: a class has no place for one more, or another class or an arena needs the budget. So resident memory rises to
+//! the highest use of each size and stays there; `--memory` is what bounds it.
 
-use crate::Buffer;
-use crate::class::{self, Block, Class, PAGE_BYTES};
+use crate::block::Block;
+use crate::class::{self, Class, PAGE_BYTES};
+use crate::{Buffer, Exhausted, Limit, Mapping};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use triomphe::UniqueArc;
 
 /// Buffers from one budget.
 #[derive(Clone, Debug)]
 pub struct Pool(Arc<Shared>);
-
-/// What set the limit that a reservation ran into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// The budget.
-    Budget,
-    /// The system: it refused to map what the budget allows.
-    System,
-}
-
-/// There is no memory for a reservation now. One that is larger than the budget never succeeds; another may, later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exhausted {
-    /// The budget.
-    pub budget_bytes: u64,
-    /// What is handed out.
-    pub in_use_bytes: u64,
-    /// What was asked for.
-    pub wanted_bytes: u64,
-    /// Whose limit it was.
-    pub limit: Limit,
-}
-
-impl std::fmt::Display for Exhausted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Exhausted { budget_bytes, in_use_bytes, wanted_bytes, limit } = self;
-        match limit {
-            Limit::System => write!(
-                f,
-                "the system has no {wanted_bytes} bytes more ({in_use_bytes} of the memory budget of {budget_bytes} bytes are in use); lower --memory or raise the system's limit"
-            ),
-            Limit::Budget if wanted_bytes > budget_bytes => write!(
-                f,
-                "{wanted_bytes} bytes are wanted, the memory budget has {budget_bytes} bytes in all; raise --memory"
-            ),
-            Limit::Budget => write!(
-                f,
-                "the memory budget of {budget_bytes} bytes is in use ({in_use_bytes} bytes; {wanted_bytes} more were wanted); raise --memory"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Exhausted {}
 
 /// What a pool has done and has, for metrics. Read piece by piece while others go on: sums may be off by a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {
     /// The budget.
     pub budget_bytes: u64,
-    /// Bytes that are mapped, handed out or idle.
+    /// Bytes that are mapped: handed out, idle or set aside.
     pub mapped_bytes: u64,
     /// Bytes of the blocks that are handed out.
     pub in_use_bytes: u64,
+    /// Bytes of the mappings that are set aside.
+    pub set_aside_bytes: u64,
     /// Blocks that wait to be handed out.
     pub idle_blocks: u64,
     /// Blocks mapped since the start: reservations that no idle block could serve.
@@ -93,12 +53,22 @@ impl Pool {
         let Some((class_index, class)) = self.0.class_for(bytes) else {
             return Err(self.0.refuse(bytes, Limit::Budget));
         };
-        let block = match class.take() {
+        let mut block = match class.take() {
             Some(block) => block,
-            None => self.0.map(class).map_err(|limit| self.0.refuse(bytes, limit))?,
+            None => self.0.map(class, class_index).map_err(|limit| self.0.refuse(bytes, limit))?,
         };
         self.0.in_use_bytes.fetch_add(class.block_bytes(), Ordering::Relaxed);
-        Ok(Buffer::new(Arc::clone(&self.0), class_index, block, bytes))
+        block.lend(Arc::clone(&self.0), bytes);
+        Ok(Buffer::new(block))
+    }
+
+    /// Memory for one arena, of at least `bytes` bytes, all zero and resident. What was idle makes room if it must.
+    ///
+    /// This takes as long as the system needs to find and clear the memory: it belongs to the loading of a model, not
+    /// between requests.
+    pub fn set_aside(&self, bytes: usize) -> Result<Mapping, Exhausted> {
+        let counted = class::pages(bytes).ok_or(Limit::Budget).and_then(|pages| SetAside::new(&self.0, pages));
+        counted.and_then(Mapping::new).map_err(|limit| self.0.refuse(bytes, limit))
     }
 
     /// The budget.
@@ -111,7 +81,7 @@ impl Pool {
         self.0.in_use_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are mapped, handed out or waiting to be.
+    /// Bytes that are mapped: handed out, waiting to be, or set aside.
     pub fn mapped_bytes(&self) -> u64 {
         self.0.mapped_bytes.load(Ordering::Relaxed)
     }
@@ -122,6 +92,7 @@ impl Pool {
             budget_bytes: self.budget_bytes(),
             mapped_bytes: self.mapped_bytes(),
             in_use_bytes: self.in_use_bytes(),
+            set_aside_bytes: self.0.set_aside_bytes.load(Ordering::Relaxed),
             idle_blocks: self.0.classes.iter().map(Class::idle_blocks).sum(),
             mapped_total: self.0.mapped_total.load(Ordering::Relaxed),
             unmapped_total: self.0.unmapped_total.load(Ordering::Relaxed),
@@ -136,6 +107,7 @@ pub(crate) struct Shared {
     budget_bytes: u64,
     mapped_bytes: AtomicU64,
     in_use_bytes: AtomicU64,
+    set_aside_bytes: AtomicU64,
     classes: Box<[Class]>,
     mapped_total: AtomicU64,
     unmapped_total: AtomicU64,
@@ -148,6 +120,7 @@ impl Shared {
             budget_bytes,
             mapped_bytes: AtomicU64::new(0),
             in_use_bytes: AtomicU64::new(0),
+            set_aside_bytes: AtomicU64::new(0),
             classes: classes(budget_bytes),
             mapped_total: AtomicU64::new(0),
             unmapped_total: AtomicU64::new(0),
@@ -165,7 +138,7 @@ impl Shared {
     }
 
     /// Maps a block for `class`, evicting idle blocks of any size until the budget has room for it.
-    fn map(&self, class: &Class) -> Result<Block, Limit> {
+    fn map(&self, class: &Class, class_index: u16) -> Result<UniqueArc<Block>, Limit> {
         let bytes = class.block_bytes();
         while !self.account(bytes) {
             if !self.evict() {
@@ -176,7 +149,7 @@ impl Shared {
                 return Ok(block);
             }
         }
-        let Ok(block) = class::map(bytes) else {
+        let Ok(block) = Block::map(bytes, class_index) else {
             self.mapped_bytes.fetch_sub(bytes, Ordering::Release);
             return Err(Limit::System);
         };
@@ -186,7 +159,8 @@ impl Shared {
 
     /// Counts a mapping that is about to be made, unless it would exceed the budget.
     fn account(&self, bytes: u64) -> bool {
-        // Acquire pairs with the Release in `unmap` and `map`: the mapping that made room is gone before ours is made.
+        // Acquire pairs with the Release in `unmap`, `map` and the drop of `SetAside`: the mapping that made room is
+        // gone before ours is made.
         self.mapped_bytes
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, |mapped| {
                 mapped.checked_add(bytes).filter(|&sum| sum <= self.budget_bytes)
@@ -203,15 +177,15 @@ impl Shared {
         true
     }
 
-    fn unmap(&self, class: &Class, block: Block) {
+    fn unmap(&self, class: &Class, block: UniqueArc<Block>) {
         drop(block);
         self.mapped_bytes.fetch_sub(class.block_bytes(), Ordering::Release);
         self.unmapped_total.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes back the block of a buffer.
-    pub(crate) fn release(&self, class_index: u16, block: Block) {
-        let class = &self.classes[usize::from(class_index)];
+    pub(crate) fn release(&self, block: UniqueArc<Block>) {
+        let class = &self.classes[block.class_index()];
         // Counted off before the block can be taken again, so that no block is counted twice.
         self.in_use_bytes.fetch_sub(class.block_bytes(), Ordering::Relaxed);
         if let Some(block) = class.keep(block) {
@@ -223,10 +197,46 @@ impl Shared {
         self.exhausted_total.fetch_add(1, Ordering::Relaxed);
         Exhausted {
             budget_bytes: self.budget_bytes,
-            in_use_bytes: self.in_use_bytes.load(Ordering::Relaxed),
+            in_use_bytes: self.in_use_bytes.load(Ordering::Relaxed) + self.set_aside_bytes.load(Ordering::Relaxed),
             wanted_bytes: bytes as u64,
             limit,
         }
+    }
+}
+
+/// The place of one mapping in the budget, from before it is made until after it is gone.
+pub(crate) struct SetAside {
+    pool: Arc<Shared>,
+    bytes: u64,
+}
+
+impl SetAside {
+    /// Counts a mapping that is about to be made, evicting idle blocks until the budget has room for it.
+    fn new(pool: &Arc<Shared>, pages: u64) -> Result<SetAside, Limit> {
+        let bytes = pages * PAGE_BYTES;
+        // What can never fit evicts nothing.
+        if bytes > pool.budget_bytes {
+            return Err(Limit::Budget);
+        }
+        while !pool.account(bytes) {
+            if !pool.evict() {
+                return Err(Limit::Budget);
+            }
+        }
+        pool.set_aside_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(SetAside { pool: Arc::clone(pool), bytes })
+    }
+
+    /// How long the mapping may be: the bytes asked for, in whole pages.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for SetAside {
+    fn drop(&mut self) {
+        self.pool.set_aside_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.pool.mapped_bytes.fetch_sub(self.bytes, Ordering::Release);
     }
 }
 
@@ -327,6 +337,6 @@ mod tests {
         let mut buffer = pool.reserve(10).unwrap();
         drop(pool);
         buffer.as_mut_slice().fill(1);
-        assert_eq!(buffer.freeze().as_ref().as_ref(), [1; 10]);
+        assert_eq!(buffer.freeze().as_ref(), [1; 10]);
     }
 }

@@ -4,21 +4,19 @@ use super::super::*;
 use crate::cli::{ModelArg, Options};
 
 use crate::model::Served;
+use crate::queue::ModelQueue;
 use crate::registry::Registry;
 use crate::returns::Returns;
 use crate::returns::tests::Opened;
 use crate::settings::{Machine, Settings};
-use crossbeam::channel::{Receiver, bounded};
 use graphpipe_schema::reader::{Read, Seen, read_request};
 use graphpipe_schema::writer::{self, Content as Written};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{Dim, Elements, Input, Model, OutputSlot, Produced, RunError, Signature, TensorSpec};
 use graphpiped_memory::Pool;
-use graphpiped_transport::reactor::Control;
 use graphpiped_transport::service::{Content, Output};
-use std::sync::atomic::AtomicUsize;
 
-pub(super) const TICKET: Ticket = Ticket { connection: 3, generation: 5, id: 7 };
+pub(super) const TICKET: Ticket = Ticket { connection: 3, generation: 5, id: 7, weight: 1 };
 
 /// A model that adds one to every byte of float32 rows, fails on 7, panics on 9, and is as cheap as it is told to be.
 pub(super) struct Fake {
@@ -119,11 +117,10 @@ pub(super) fn honest() -> Signature {
     Signature { outputs: rows().outputs[..1].to_vec(), ..rows() }
 }
 
-/// A daemon of one reactor without threads: models by name, and the queues and letterbox to look into.
+/// A daemon of one reactor without threads, and the letterbox to look into.
 pub(super) struct Bench {
     pub(super) service: ReactorService,
     pub(super) daemon: Arc<Daemon>,
-    pub(super) jobs: Vec<Receiver<Job>>,
     pub(super) letterbox: Arc<Opened>,
 }
 
@@ -132,26 +129,17 @@ pub(super) fn bench(models: Vec<(&str, Signature, bool)>) -> Bench {
     let options = Options { model: args, queue_max: Some(2), ..Options::default() };
     let settings = Settings::resolve(options, None, &Machine { cores: 4, memory_bytes: 64 << 20 }).unwrap();
     let letterbox = Opened::new(3);
-    let returns: Arc<[Returns]> = Arc::new([Returns::new(letterbox.clone())]);
-    let (mut jobs, mut entries) = (Vec::new(), Vec::new());
+    let returns: Arc<[_]> = Arc::new([Arc::new(Returns::new(letterbox.clone(), 16))]);
+    let mut entries = Vec::new();
     let names: Vec<_> = settings.models.iter().map(|model| model.name.clone()).collect();
     for (settings, (_, signature, is_cheap)) in settings.models.iter().zip(models) {
         let model = Arc::new(Fake { signature, is_cheap });
-        let (queue, receiver) = bounded(settings.queue_max);
-        jobs.push(receiver);
-        entries.push(Entry { served: Arc::new(Served::new(settings.clone(), model, &names)), queue });
+        let queue = Arc::new(ModelQueue::new(settings.queue_max, 1));
+        entries.push(Entry { served: Arc::new(Served::new(settings.clone(), model, None, &names)), queue });
     }
-    let daemon = Arc::new(Daemon {
-        registry: Registry::new(entries),
-        pool: Pool::new(1 << 20),
-        counters: vec![Arc::default()],
-        returns,
-        control: Control::new(Vec::new()),
-        running: Arc::new(AtomicUsize::new(0)),
-        cores: 4,
-    });
+    let daemon = Arc::new(Daemon::new(&settings, 4, Registry::new(entries), Pool::new(1 << 20), Vec::new(), returns));
     let service = ReactorService::new(daemon.clone(), 0).unwrap();
-    Bench { service, daemon, jobs, letterbox }
+    Bench { service, daemon, letterbox }
 }
 
 pub(super) fn cheap() -> Bench {
@@ -160,10 +148,10 @@ pub(super) fn cheap() -> Bench {
 
 /// What a request says.
 #[derive(Default)]
-pub(super) struct Asked<'a> {
-    pub(super) model: &'a str,
-    pub(super) outputs: &'a [&'a [u8]],
-    pub(super) deadline_us: u64,
+pub(crate) struct Asked<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) outputs: &'a [&'a [u8]],
+    pub(crate) deadline_us: u64,
 }
 
 /// A stream-ready message and its payloads, filled with these bytes.
@@ -209,17 +197,36 @@ pub(super) fn send(service: &mut ReactorService, message: &[u8], seen: usize, ro
 pub(super) fn fill_and_commit(
     service: &mut ReactorService,
     message: &[u8],
-    mut claim: Claim<Context>,
+    claim: Claim<Context>,
     route: Route<'_>,
 ) -> Option<Reply> {
+    let (claim, range) = fill(message, claim);
+    commit(service, TICKET, message, claim, &range, route)
+}
+
+/// Receives the payloads of a message; the second result is what lies between the first and the last of them.
+pub(super) fn fill(message: &[u8], mut claim: Claim<Context>) -> (Claim<Context>, Range<usize>) {
     let (mut first, mut last) = (message.len(), message.len());
     for piece in &claim.pieces {
         let range = piece.message.start as usize..piece.message.end as usize;
         (first, last) = (first.min(range.start), range.end);
-        claim.buffer.as_mut_slice()[piece.offset..piece.offset + range.len()].copy_from_slice(&message[range]);
+        let to = piece.offset..piece.offset + range.len();
+        claim.destination.slice_mut(to).copy_from_slice(&message[range]);
     }
-    let window = Window::split(&message[..first], &message[last..], message.len() as u32);
-    service.commit(TICKET, route, window, claim)
+    (claim, first..last)
+}
+
+/// Commits a claim that has been filled with the payloads that lie in this range.
+pub(super) fn commit(
+    service: &mut ReactorService,
+    ticket: Ticket,
+    message: &[u8],
+    claim: Claim<Context>,
+    payloads: &Range<usize>,
+    route: Route<'_>,
+) -> Option<Reply> {
+    let window = Window::split(&message[..payloads.start], &message[payloads.end..], message.len() as u32);
+    service.commit(ticket, route, window, claim)
 }
 
 /// The head of a message: all that has arrived when memory is claimed for its payloads.

@@ -29,6 +29,12 @@ impl Metrics {
         samples.iter().sum()
     }
 
+    /// A sample that is no whole number, by its name and labels.
+    pub fn value(&self, sample: &str) -> f64 {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("there is no {sample} in:\n{}", self.0))
+    }
+
     /// The names of all metrics.
     pub fn names(&self) -> Vec<&str> {
         let named = self.0.lines().filter_map(|line| line.strip_prefix("# TYPE "));

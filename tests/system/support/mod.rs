@@ -2,13 +2,16 @@
 //! about the daemon lives here, but that it starts.
 
 pub mod daemon;
+pub mod http;
 pub mod metrics;
 pub mod native;
 pub mod random;
+pub mod rows;
 
 pub use daemon::{Daemon, graphpiped};
+pub use http::HttpConnection;
 pub use metrics::Metrics;
-pub use native::{Address, Connection, Tensor};
+pub use native::{Address, Connection, Reply, Tensor};
 pub use random::Random;
 
 use std::time::Duration;

@@ -121,10 +121,27 @@ impl Tensor {
         let bytes = vec![0; elements as usize * dtype.size().expect("elements of one size")];
         Tensor { name, dtype, shape: shape.to_vec(), bytes }
     }
+
+    /// A tensor of these numbers.
+    pub fn floats(name: &'static str, shape: &[i64], numbers: &[f32]) -> Tensor {
+        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        Tensor { name, dtype: DType::Float32, shape: shape.to_vec(), bytes }
+    }
+
+    /// Its numbers, if that is what it has.
+    pub fn numbers(&self) -> Vec<f32> {
+        assert_eq!(self.dtype, DType::Float32);
+        self.bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
+    }
 }
 
 /// A request as one message, and how many of its bytes are its head.
 pub fn message(model: &str, inputs: &[Tensor], outputs: &[&str]) -> (Vec<u8>, u32) {
+    message_within(0, model, inputs, outputs)
+}
+
+/// A request whose reply is wanted within so many microseconds; 0 is no deadline.
+pub fn message_within(deadline_us: u64, model: &str, inputs: &[Tensor], outputs: &[&str]) -> (Vec<u8>, u32) {
     let tensors: Vec<writer::Tensor<'_>> = inputs
         .iter()
         .map(|tensor| writer::Tensor {
@@ -141,6 +158,7 @@ pub fn message(model: &str, inputs: &[Tensor], outputs: &[&str]) -> (Vec<u8>, u3
         input_names: &input_names,
         output_names: &output_names,
         model: model.as_bytes(),
+        deadline_us,
         ..Default::default()
     };
     let layout = writer::infer_request(&mut message, &request).expect("it can be written");

@@ -7,13 +7,15 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 10] = [
+const MAY_KNOW: [(&str, &[&str]); 11] = [
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
-    // Memory: neither who fills it nor who reads it.
-    ("graphpiped-memory", &[]),
+    // Rows and generations: neither frames, dtypes, models, the operating system nor logs.
+    ("graphpiped-batch", &[]),
+    // Memory, of one request and of the rows of many: neither who fills it nor who reads it.
+    ("graphpiped-memory", &["graphpiped-batch"]),
     // Frames and claims: neither models, frameworks nor configuration files.
-    ("graphpiped-transport", &["graphpipe-schema", "graphpiped-memory"]),
+    ("graphpiped-transport", &["graphpipe-schema", "graphpiped-batch", "graphpiped-memory"]),
     // A batch and its framework: neither memory pools, sockets nor each other.
     ("graphpiped-backend-api", &["graphpipe-schema"]),
     ("graphpiped-backend-echo", &["graphpipe-schema", "graphpiped-backend-api"]),
@@ -31,6 +33,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
 const EVERYONE: &[&str] = &[
     "graphpiped",
     "graphpipe-schema",
+    "graphpiped-batch",
     "graphpiped-memory",
     "graphpiped-transport",
     "graphpiped-backend-api",
@@ -53,7 +56,7 @@ const HOMES: [(&str, &[&str]); 9] = [
 ];
 
 /// The crates that contain unsafe code. Every other one forbids it.
-const UNSAFE: [&str; 2] = ["graphpiped-transport", "graphpiped-backend-onnx"];
+const UNSAFE: [&str; 4] = ["graphpiped-batch", "graphpiped-memory", "graphpiped-transport", "graphpiped-backend-onnx"];
 
 /// The crate that denies it instead: FlatBuffers' compiler wrote some, in a module that is excepted.
 const UNSAFE_GENERATED: &str = "graphpipe-schema";

@@ -1,11 +1,12 @@
-//! What both protocols of a connection share: its phase, its outbox, what it waits for and since when. How bytes are
-//! understood is not here: see [`super::native`] and [`super::http`].
+//! What both protocols of a connection share: its phase, its outbox, what is in flight, what it waits for and since
+//! when. How bytes are understood is not here: see [`super::native`] and [`super::http`].
 
 use super::Cx;
 use super::encode::Encoder;
 use super::outbox::Outbox;
 use crate::limits::{DISCARD_BYTES_MAX, Limits};
-use crate::service::Ticket;
+use crate::service::{Claim, Reply, Route, Service, Ticket};
+use graphpipe_schema::reader::Window;
 use std::time::Instant;
 
 /// A connection with this much to be sent, beyond what a send has been given, is not read from.
@@ -39,6 +40,10 @@ pub(super) struct Base {
     pub(super) outbox: Outbox,
     /// Requests that wait for a reply from elsewhere.
     pub(super) in_flight: u32,
+    /// The sum of their weights.
+    weight: u32,
+    /// Its part of the reactor's backlog.
+    pub(super) charged: u32,
     /// The last time that anything came in or was answered.
     pub(super) moved: Instant,
     /// The last time that the peer took something, or since when there is something for it to take.
@@ -57,14 +62,38 @@ impl Base {
             is_last_carry: false,
             outbox: Outbox::default(),
             in_flight: 0,
+            weight: 0,
+            charged: 0,
             moved: now,
             sending: None,
             began: None,
         }
     }
 
-    pub(super) fn ticket(&self, id: u64) -> Ticket {
-        Ticket { connection: self.connection, generation: self.generation, id }
+    /// Hands a request to the service. Without a reply it is in flight from now on.
+    pub(super) fn commit<S: Service>(
+        &mut self,
+        id: u64,
+        route: Route<'_>,
+        window: Window<'_>,
+        claim: Claim<S::Context>,
+        cx: &mut Cx<'_, S>,
+    ) -> Option<Reply> {
+        // No weights add up to more than is counted: what is added is what the reply takes off.
+        let weight = claim.weight.min(u32::MAX - self.weight);
+        let ticket = Ticket { connection: self.connection, generation: self.generation, id, weight };
+        let reply = cx.service.commit(ticket, route, window, claim);
+        if reply.is_none() {
+            self.in_flight += 1;
+            self.weight += weight;
+        }
+        reply
+    }
+
+    /// A request that was in flight has its reply.
+    pub(super) fn answered(&mut self, ticket: Ticket) {
+        self.in_flight -= 1;
+        self.weight -= ticket.weight;
     }
 
     pub(super) fn encoder<'a, S>(&'a mut self, cx: &'a mut Cx<'_, S>) -> Encoder<'a> {
@@ -73,7 +102,9 @@ impl Base {
 
     /// Whether nothing more is to be taken from the peer for now.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
-        self.in_flight as usize >= limits.in_flight_max || self.outbox.waiting_bytes() >= WAITING_BYTES_MAX
+        // A request that alone weighs more than the bound is run all the same, alone.
+        let is_heavy = self.weight > 0 && self.weight >= limits.weight_max;
+        is_heavy || self.in_flight as usize >= limits.in_flight_max || self.outbox.waiting_bytes() >= WAITING_BYTES_MAX
     }
 
     /// The same, of a request that is there and then has to wait.

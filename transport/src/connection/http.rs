@@ -11,7 +11,7 @@ use super::{Base, Cx, FIRST_BYTES, Want, message};
 use crate::http::{self, Body, Method, Parsed, Reject, RequestHead, ResponseHead, Version};
 use crate::service::{Page, Refusal, Reply, Route, Service};
 use body::Chunks;
-use graphpiped_memory::Buffer;
+use graphpiped_memory::Destination;
 use std::ops::Range;
 
 /// A longer path is not kept for the next request: 10,000 idle connections would keep 10,000 of them.
@@ -52,23 +52,28 @@ impl<C> Default for Http<C> {
 }
 
 impl<C> Http<C> {
-    pub(super) fn wants(&self) -> Want {
+    pub(super) fn wants(&self, carried: usize) -> Want {
         match &self.state {
-            State::Head => Want::Bytes(FIRST_BYTES),
+            // Only what receives learns that the peer has gone away. What comes instead is the next request.
+            State::Waiting if carried > 0 => Want::Nothing,
+            State::Head | State::Waiting => Want::Bytes(FIRST_BYTES),
             State::Body { intake, .. } => match intake.wanted() {
                 0 => Want::Fill,
                 bytes => Want::Bytes(bytes),
             },
             State::Chunks(_) => Want::Bytes(usize::MAX),
-            State::Waiting => Want::Nothing,
         }
     }
 
-    pub(super) fn take_fill(&mut self) -> Option<(Buffer, Range<usize>)> {
+    pub(super) fn take_fill(&mut self) -> Option<(Destination, Range<usize>)> {
         match &mut self.state {
             State::Body { intake, .. } => intake.take_fill(),
             _ => None,
         }
+    }
+
+    pub(super) fn is_in_rows(&self) -> bool {
+        matches!(&self.state, State::Body { intake, .. } if intake.is_in_rows())
     }
 
     pub(super) fn let_go(&mut self) {
@@ -134,12 +139,23 @@ impl<C> Http<C> {
         }
     }
 
-    pub(super) fn filled<S>(&mut self, base: &mut Base, buffer: Buffer, bytes: usize, cx: &mut Cx<'_, S>)
+    pub(super) fn filled<S>(&mut self, base: &mut Base, destination: Destination, bytes: usize, cx: &mut Cx<'_, S>)
     where
         S: Service<Context = C>,
     {
         if let State::Body { intake, .. } = &mut self.state {
-            let step = intake.filled(buffer, bytes);
+            let step = intake.filled(destination, bytes);
+            self.step(base, step, cx);
+        }
+    }
+
+    /// See [`Connection::set_apart`](super::Connection::set_apart).
+    pub(super) fn set_apart<S>(&mut self, base: &mut Base, cx: &mut Cx<'_, S>)
+    where
+        S: Service<Context = C>,
+    {
+        if let State::Body { intake, .. } = &mut self.state {
+            let step = intake.set_apart(cx);
             self.step(base, step, cx);
         }
     }
@@ -178,13 +194,8 @@ impl<C> Http<C> {
         };
         if let Some(body) = rest.get(..length) {
             let route = Route::Http(head.path);
-            match message::take(route, base.ticket(0), body, cx) {
-                Some(reply) => {
-                    self.respond(base, &reply, cx);
-                    self.next(base, cx);
-                }
-                None => self.wait(base),
-            }
+            let reply = message::take(base, 0, route, body, cx);
+            self.committed(base, reply, cx);
             return length;
         }
         let intake = Intake::new(length as u32, 0, cx.spare.take());
@@ -234,8 +245,8 @@ impl<C> Http<C> {
                 let State::Body { intake, .. } = std::mem::replace(&mut self.state, State::Waiting) else {
                     unreachable!("a step is a step of a body")
                 };
-                let (ticket, route) = (base.ticket(0), Route::Http(&self.request.path));
-                let (reply, aside) = intake.complete(|window, claim| cx.service.commit(ticket, route, window, claim));
+                let route = Route::Http(&self.request.path);
+                let (reply, aside) = intake.complete(|window, claim| base.commit(0, route, window, claim, cx));
                 cx.spare.give(aside);
                 return self.committed(base, reply, cx);
             }
@@ -253,7 +264,7 @@ impl<C> Http<C> {
         let State::Chunks(chunks) = std::mem::replace(&mut self.state, State::Waiting) else {
             unreachable!("chunks are done where there were chunks")
         };
-        let reply = chunks.commit(base.ticket(0), Route::Http(&self.request.path), cx);
+        let reply = chunks.commit(base, Route::Http(&self.request.path), cx);
         self.committed(base, reply, cx);
     }
 
@@ -264,13 +275,8 @@ impl<C> Http<C> {
                 self.respond(base, &reply, cx);
                 self.next(base, cx);
             }
-            None => self.wait(base),
+            None => self.state = State::Waiting,
         }
-    }
-
-    fn wait(&mut self, base: &mut Base) {
-        self.state = State::Waiting;
-        base.in_flight += 1;
     }
 
     /// The request is over: the next one may come, or the connection ends.

@@ -6,14 +6,15 @@
 //!    └────────── malformed, refused, answered ──────────► Discard ── the last byte ──► done
 //! ```
 //! Bytes come in two ways: [`Intake::push`] copies from a shared buffer (and counts what of it is payload), and
-//! [`Intake::take_fill`] lends the claim's buffer to a receive operation, which brings it back with [`Intake::filled`].
+//! [`Intake::take_fill`] lends the claim's destination to a receive operation, which brings it back with
+//! [`Intake::filled`]. A destination of shared rows whose bytes do not come is exchanged by [`Intake::set_apart`].
 
 use super::Cx;
 use crate::limits::{ASIDE_BYTES_MAX, CHUNK_BYTES, SMALL_BYTES_MAX};
 use crate::service::{Claim, Piece, Refusal, Reply, Route, Service};
 use graphpipe_schema::Code;
 use graphpipe_schema::reader::{InferRequest, Read, Window, read_request};
-use graphpiped_memory::Buffer;
+use graphpiped_memory::Destination;
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -35,20 +36,23 @@ pub struct Intake<C> {
 #[derive(Debug)]
 enum Stage<C> {
     Head { needed: u32, head_is_declared: bool },
-    Payload(Box<Receiving<C>>),
+    Payload(Receiving<C>),
     Discard,
 }
 
 #[derive(Debug)]
 struct Receiving<C> {
     /// Absent while a receive operation has it.
-    buffer: Option<Buffer>,
+    destination: Option<Destination>,
+    /// Whether the destination is rows, wherever it is.
+    is_in_rows: bool,
     pieces: SmallVec<[Piece; 4]>,
     /// The piece that is filled now or next.
     next: usize,
     /// Bytes of `aside` before the first piece, and up to the end of the last.
     prefix: usize,
     tail: usize,
+    weight: u32,
     context: C,
 }
 
@@ -89,7 +93,12 @@ impl<C> Intake<C> {
         matches!(self.stage, Stage::Head { .. })
     }
 
-    /// Bytes to receive into a shared buffer next; 0 if the next ones belong into the claim's buffer.
+    /// Whether it has rows that others could use.
+    pub fn is_in_rows(&self) -> bool {
+        matches!(&self.stage, Stage::Payload(receiving) if receiving.is_in_rows)
+    }
+
+    /// Bytes to receive into a shared buffer next; 0 if the next ones belong into the claim's destination.
     pub fn wanted(&self) -> usize {
         let left = self.length - self.at;
         let wanted = match &self.stage {
@@ -138,11 +147,17 @@ impl<C> Intake<C> {
                 Ok(Some(reply)) => reply,
                 Err(refusal) => Reply::Refused(refusal),
             };
-            self.stage = Stage::Discard;
-            self.aside = Vec::new();
+            let step = self.answer(reply);
             consumed += self.discard(input[consumed..].len());
-            return (consumed, Step::Answered(reply));
+            return (consumed, step);
         }
+    }
+
+    /// The request has its answer, whatever is still coming of it.
+    fn answer(&mut self, reply: Reply) -> Step {
+        self.stage = Stage::Discard;
+        self.aside = Vec::new();
+        Step::Answered(reply)
     }
 
     /// Passes over what `available` bytes have of the message; returns how many these are.
@@ -152,33 +167,53 @@ impl<C> Intake<C> {
         bytes
     }
 
-    /// Lends the claim's buffer for a receive of this range, if the next bytes belong there and it is not lent.
-    pub fn take_fill(&mut self) -> Option<(Buffer, Range<usize>)> {
+    /// Lends the claim's destination for a receive of this range, if the next bytes belong there and it is not lent.
+    pub fn take_fill(&mut self) -> Option<(Destination, Range<usize>)> {
         let Stage::Payload(receiving) = &mut self.stage else { return None };
         let piece = receiving.pieces.get(receiving.next)?;
         let done = self.at.checked_sub(piece.message.start)? as usize;
         let bytes = (piece.message.len() - done).min(CHUNK_BYTES);
         let start = piece.offset + done;
-        Some((receiving.buffer.take()?, start..start + bytes))
+        Some((receiving.destination.take()?, start..start + bytes))
     }
 
-    /// Takes the buffer back, with `bytes` more bytes of the message in it.
-    pub fn filled(&mut self, buffer: Buffer, bytes: usize) -> Step {
-        // A refusal cannot come in between: what refuses is a push, and a push follows a fill.
+    /// Takes the destination back, with `bytes` more bytes of the message in it.
+    pub fn filled(&mut self, destination: Destination, bytes: usize) -> Step {
+        // A refusal cannot come in between: what refuses has the destination, so no receive has it.
         let Stage::Payload(receiving) = &mut self.stage else { return Step::More };
-        receiving.buffer = Some(buffer);
+        receiving.destination = Some(destination);
         self.at += bytes as u32;
         self.pass_pieces();
         if self.is_complete() { Step::Complete } else { Step::More }
     }
 
+    /// Its sender is slow: gives up the rows, if it has some that no receive operation has, for memory of its own.
+    pub fn set_apart<S>(&mut self, cx: &mut Cx<'_, S>) -> Step
+    where
+        S: Service<Context = C>,
+    {
+        let Stage::Payload(receiving) = &mut self.stage else { return Step::More };
+        if !receiving.is_in_rows {
+            return Step::More;
+        }
+        let Some(rows) = receiving.destination.take() else { return Step::More };
+        cx.counters.rows_set_apart.add(1);
+        match cx.service.set_apart(rows, &receiving.arrived(self.at)) {
+            Ok(destination) => {
+                receiving.put(destination);
+                Step::More
+            }
+            Err(refusal) => self.answer(Reply::Refused(refusal)),
+        }
+    }
+
     /// The claim and the metadata of a message whose last byte has arrived, and the vector to be used again.
     pub fn complete<R>(self, commit: impl FnOnce(Window<'_>, Claim<C>) -> R) -> (R, Vec<u8>) {
         let Stage::Payload(receiving) = self.stage else { unreachable!("only a claimed message is complete") };
-        let Receiving { buffer, pieces, prefix, tail, context, .. } = *receiving;
-        let buffer = buffer.expect("no receive is under way when the last byte has arrived");
+        let Receiving { destination, pieces, prefix, tail, weight, context, .. } = receiving;
+        let destination = destination.expect("no receive is under way when the last byte has arrived");
         let window = Window::split(&self.aside[..prefix], &self.aside[tail..], self.length);
-        let result = commit(window, Claim { buffer, pieces, context });
+        let result = commit(window, Claim { destination, pieces, weight, context });
         (result, self.aside)
     }
 
@@ -221,11 +256,13 @@ impl<C> Intake<C> {
     where
         S: Service<Context = C>,
     {
-        let Claim { buffer, pieces, context } = claim;
+        let Claim { destination, pieces, weight, context } = claim;
         let arrived = std::mem::replace(&mut self.aside, cx.spare.take());
         self.at = 0;
-        self.stage =
-            Stage::Payload(Box::new(Receiving { buffer: Some(buffer), pieces, next: 0, prefix: 0, tail: 0, context }));
+        let mut receiving =
+            Receiving { destination: None, is_in_rows: false, pieces, next: 0, prefix: 0, tail: 0, weight, context };
+        receiving.put(destination);
+        self.stage = Stage::Payload(receiving);
         let result = self.scatter(&arrived, cx);
         // All of it has arrived, also what lies behind the place where it turned out to be wrong.
         self.at = arrived.len() as u32;
@@ -248,8 +285,8 @@ impl<C> Intake<C> {
                 Some(piece) if self.at >= piece.message.start => {
                     let bytes = rest.len().min((piece.message.end - self.at) as usize);
                     let start = piece.offset + (self.at - piece.message.start) as usize;
-                    let buffer = receiving.buffer.as_mut().expect("no push while a receive operation has the buffer");
-                    buffer.as_mut_slice()[start..start + bytes].copy_from_slice(&rest[..bytes]);
+                    let destination = receiving.destination.as_mut().expect("no push while a receive operation has it");
+                    destination.slice_mut(start..start + bytes).copy_from_slice(&rest[..bytes]);
                     cx.counters.copied_surprise.add(bytes as u64);
                     bytes
                 }
@@ -279,6 +316,21 @@ impl<C> Intake<C> {
 }
 
 impl<C> Receiving<C> {
+    fn put(&mut self, destination: Destination) {
+        self.is_in_rows = matches!(destination, Destination::Rows(_));
+        self.destination = Some(destination);
+    }
+
+    /// The ranges of the destination that hold bytes, when so many of the message have arrived.
+    fn arrived(&self, at: u32) -> SmallVec<[Range<usize>; 4]> {
+        let begun = self.pieces.iter().take_while(|piece| piece.message.start < at);
+        let range = |piece: &Piece| {
+            let bytes = piece.message.end.min(at) - piece.message.start;
+            piece.offset..piece.offset + bytes as usize
+        };
+        begun.map(range).collect()
+    }
+
     /// Goes on to the next piece at the end of one. What comes aside behind the last piece is the tail.
     fn pass(&mut self, at: u32, aside: usize) {
         while self.pieces.get(self.next).is_some_and(|piece| at >= piece.message.end) {

@@ -1,17 +1,23 @@
 //! A message that is all there in one shared buffer: the short way of a small request.
 
-use super::Cx;
+use super::{Base, Cx};
 use crate::limits::SMALL_BYTES_MAX;
-use crate::service::{Claim, Refusal, Reply, Route, Service, Ticket};
+use crate::service::{Claim, Refusal, Reply, Route, Service};
 use graphpipe_schema::reader::{Read, Window, read_request};
 
 /// Takes a whole message from the shared buffer to its reply, or to the service (`None`: the reply comes later).
-pub fn take<S: Service>(route: Route<'_>, ticket: Ticket, message: &[u8], cx: &mut Cx<'_, S>) -> Option<Reply> {
+pub(super) fn take<S: Service>(
+    base: &mut Base,
+    id: u64,
+    route: Route<'_>,
+    message: &[u8],
+    cx: &mut Cx<'_, S>,
+) -> Option<Reply> {
     match claim(route, message, cx) {
         Ok(Claimed::Answered(reply)) => Some(reply),
         Ok(Claimed::Claim(claim)) => {
             let window = around_pieces(message, &claim);
-            cx.service.commit(ticket, route, window, claim)
+            base.commit(id, route, window, claim, cx)
         }
         Err(refusal) => Some(Reply::Refused(refusal)),
     }
@@ -35,7 +41,7 @@ fn claim<S: Service>(route: Route<'_>, message: &[u8], cx: &mut Cx<'_, S>) -> Re
     let mut copied = 0;
     for piece in &claim.pieces {
         let from = &message[piece.message.start as usize..piece.message.end as usize];
-        claim.buffer.as_mut_slice()[piece.offset..piece.offset + from.len()].copy_from_slice(from);
+        claim.destination.slice_mut(piece.offset..piece.offset + from.len()).copy_from_slice(from);
         copied += from.len();
     }
     let is_small = copied <= SMALL_BYTES_MAX;

@@ -11,7 +11,7 @@ use crate::limits::SMALL_BYTES_MAX;
 use crate::service::{Refusal, Reply, Route, Service};
 use graphpipe_schema::Code;
 use graphpipe_schema::frame::{BadFrame, HEADER_BYTES, Header, MAGIC};
-use graphpiped_memory::Buffer;
+use graphpiped_memory::Destination;
 use std::ops::Range;
 
 /// So many small frames in a row, and a connection that has sent a large one is taken to send small ones again: a peer
@@ -21,8 +21,9 @@ const LARGE_FOR: u8 = 16;
 /// The state of a native connection between two events.
 #[derive(Debug)]
 pub(super) struct Native<C> {
-    /// A frame that is arriving, and its id.
-    arriving: Option<Box<(u64, Intake<C>)>>,
+    /// Where a frame arrives. There is none while this is a connection of small frames; otherwise it is kept from frame to
+    /// frame, so that no large one costs an allocation.
+    place: Option<Box<Place<C>>>,
     /// How many small frames in a row make this a connection of small frames; 0: it is one.
     large_for: u8,
     /// Bytes of the frame that begins in the carry, as far as they are known: its header, then all of it if it is
@@ -30,16 +31,27 @@ pub(super) struct Native<C> {
     next_bytes: usize,
 }
 
+/// A frame that is arriving, if one is, and its id.
+type Place<C> = Option<(u64, Intake<C>)>;
+
 impl<C> Default for Native<C> {
     fn default() -> Native<C> {
-        Native { arriving: None, large_for: 0, next_bytes: HEADER_BYTES }
+        Native { place: None, large_for: 0, next_bytes: HEADER_BYTES }
     }
 }
 
 impl<C> Native<C> {
+    fn arriving(&self) -> Option<&(u64, Intake<C>)> {
+        self.place.as_deref()?.as_ref()
+    }
+
+    fn arriving_mut(&mut self) -> Option<&mut (u64, Intake<C>)> {
+        self.place.as_deref_mut()?.as_mut()
+    }
+
     pub(super) fn wants(&self, carried: usize) -> Want {
-        match &self.arriving {
-            Some(arriving) => match arriving.1.wanted() {
+        match self.arriving() {
+            Some((_, intake)) => match intake.wanted() {
                 0 => Want::Fill,
                 bytes => Want::Bytes(bytes),
             },
@@ -48,33 +60,37 @@ impl<C> Native<C> {
         }
     }
 
-    pub(super) fn take_fill(&mut self) -> Option<(Buffer, Range<usize>)> {
-        self.arriving.as_mut()?.1.take_fill()
+    pub(super) fn take_fill(&mut self) -> Option<(Destination, Range<usize>)> {
+        self.arriving_mut()?.1.take_fill()
+    }
+
+    pub(super) fn is_in_rows(&self) -> bool {
+        self.arriving().is_some_and(|(_, intake)| intake.is_in_rows())
     }
 
     pub(super) fn let_go(&mut self) {
-        self.arriving = None;
+        self.place = None;
     }
 
     pub(super) fn is_mid_message(&self) -> bool {
-        self.arriving.is_some()
+        self.arriving().is_some()
     }
 
     pub(super) fn aside_bytes(&self) -> usize {
-        self.arriving.as_ref().map_or(0, |arriving| arriving.1.aside_bytes())
+        self.arriving().map_or(0, |(_, intake)| intake.aside_bytes())
     }
 
     /// Whether what is arriving is a header or a head, not a payload.
     pub(super) fn is_head(&self) -> bool {
-        self.arriving.as_ref().is_none_or(|arriving| arriving.1.is_head())
+        self.arriving().is_none_or(|(_, intake)| intake.is_head())
     }
 
     pub(super) fn consume<S>(&mut self, base: &mut Base, input: &[u8], cx: &mut Cx<'_, S>) -> usize
     where
         S: Service<Context = C>,
     {
-        if let Some(arriving) = &mut self.arriving {
-            let (consumed, step) = arriving.1.push(Route::Native, input, cx);
+        if let Some((_, intake)) = self.arriving_mut() {
+            let (consumed, step) = intake.push(Route::Native, input, cx);
             self.step(base, step, cx);
             return consumed;
         }
@@ -121,7 +137,10 @@ impl<C> Native<C> {
         if rest.len() >= length {
             cx.counters.requests_native.add(1);
             self.large_for = if is_small(&header) { self.large_for.saturating_sub(1) } else { LARGE_FOR };
-            let reply = message::take(Route::Native, base.ticket(header.id), &rest[..length], cx);
+            if self.large_for == 0 {
+                self.place = None;
+            }
+            let reply = message::take(base, header.id, Route::Native, &rest[..length], cx);
             Self::answer(base, header.id, reply, cx);
             return HEADER_BYTES + length;
         }
@@ -132,16 +151,26 @@ impl<C> Native<C> {
         cx.counters.requests_native.add(1);
         self.large_for = LARGE_FOR;
         let intake = Intake::new(header.length, header.head, cx.spare.take());
-        self.arriving = Some(Box::new((header.id, intake)));
+        **self.place.get_or_insert_default() = Some((header.id, intake));
         HEADER_BYTES
     }
 
-    pub(super) fn filled<S>(&mut self, base: &mut Base, buffer: Buffer, bytes: usize, cx: &mut Cx<'_, S>)
+    pub(super) fn filled<S>(&mut self, base: &mut Base, destination: Destination, bytes: usize, cx: &mut Cx<'_, S>)
     where
         S: Service<Context = C>,
     {
-        let Some(arriving) = &mut self.arriving else { return };
-        let step = arriving.1.filled(buffer, bytes);
+        let Some((_, intake)) = self.arriving_mut() else { return };
+        let step = intake.filled(destination, bytes);
+        self.step(base, step, cx);
+    }
+
+    /// See [`Connection::set_apart`](super::Connection::set_apart).
+    pub(super) fn set_apart<S>(&mut self, base: &mut Base, cx: &mut Cx<'_, S>)
+    where
+        S: Service<Context = C>,
+    {
+        let Some((_, intake)) = self.arriving_mut() else { return };
+        let step = intake.set_apart(cx);
         self.step(base, step, cx);
     }
 
@@ -152,29 +181,27 @@ impl<C> Native<C> {
         match step {
             Step::More => {}
             Step::Answered(reply) => {
-                let id = self.arriving.as_ref().map_or(0, |arriving| arriving.0);
+                let id = self.arriving().map_or(0, |(id, _)| *id);
                 Self::answer(base, id, Some(reply), cx);
             }
             Step::Complete => {
-                let (id, intake) = *self.arriving.take().expect("a step is a step of what is arriving");
-                let ticket = base.ticket(id);
-                let (reply, aside) =
-                    intake.complete(|window, claim| cx.service.commit(ticket, Route::Native, window, claim));
+                let arrived = self.place.as_deref_mut().and_then(Option::take);
+                let (id, intake) = arrived.expect("a step is a step of what is arriving");
+                let (reply, aside) = intake.complete(|window, claim| base.commit(id, Route::Native, window, claim, cx));
                 cx.spare.give(aside);
                 Self::answer(base, id, reply, cx);
             }
         }
-        if self.arriving.as_ref().is_some_and(|arriving| arriving.1.is_done()) {
-            self.arriving = None;
+        if let Some(place) = self.place.as_deref_mut() {
+            place.take_if(|(_, intake)| intake.is_done());
         }
     }
 
     fn answer<S>(base: &mut Base, id: u64, reply: Option<Reply>, cx: &mut Cx<'_, S>) {
         // What follows has a time of its own.
         base.began = None;
-        match reply {
-            Some(reply) => base.encoder(cx).native(id, &reply),
-            None => base.in_flight += 1,
+        if let Some(reply) = reply {
+            base.encoder(cx).native(id, &reply);
         }
     }
 

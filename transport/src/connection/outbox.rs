@@ -12,25 +12,43 @@ use std::collections::VecDeque;
 const BYTES_SEGMENT_MAX: usize = 64 * 1024;
 /// Buffers that have grown beyond this are freed instead of kept.
 const SPARE_BYTES_MAX: usize = 2 * BYTES_SEGMENT_MAX;
-/// Buffers that are kept.
+/// Buffers that are kept, and boxes.
 const SPARE_MAX: usize = 64;
 
-/// Empty buffers to be used again.
+/// Empty buffers and boxes to be used again.
 #[derive(Debug, Default)]
-pub struct Spare(Vec<Vec<u8>>);
+pub struct Spare {
+    buffers: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept")]
+    batches: Vec<Box<Batch>>,
+}
 
 impl Spare {
     /// An empty buffer.
     pub fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
+        self.buffers.pop().unwrap_or_default()
     }
 
     /// Takes a buffer back.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES_MAX && self.0.len() < SPARE_MAX {
+        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES_MAX && self.buffers.len() < SPARE_MAX {
             buffer.clear();
-            self.0.push(buffer);
+            self.buffers.push(buffer);
         }
+    }
+
+    fn boxed(&mut self, batch: Batch) -> Box<Batch> {
+        let mut place = self.batches.pop().unwrap_or_default();
+        *place = batch;
+        place
+    }
+
+    fn unboxed(&mut self, mut place: Box<Batch>) -> Batch {
+        let batch = std::mem::take(&mut *place);
+        if self.batches.len() < SPARE_MAX {
+            self.batches.push(place);
+        }
+        batch
     }
 
     fn give_segment(&mut self, segment: Segment) {
@@ -92,11 +110,11 @@ impl Outbox {
     }
 
     /// The next batch to be sent, if there is one and none is under way.
-    pub fn next_batch(&mut self) -> Option<Batch> {
+    pub fn next_batch(&mut self, spare: &mut Spare) -> Option<Batch> {
         if self.sending || (self.unfinished.is_none() && self.waiting.is_empty()) {
             return None;
         }
-        let mut batch = self.unfinished.take().map_or_else(Batch::default, |batch| *batch);
+        let mut batch = self.unfinished.take().map_or_else(Batch::default, |batch| spare.unboxed(batch));
         while batch.has_room() {
             let Some(segment) = self.waiting.pop_front() else { break };
             self.waiting_bytes -= segment.as_slice().len();
@@ -120,7 +138,7 @@ impl Outbox {
             spare.give_segment(segment);
         });
         if !batch.is_empty() {
-            self.unfinished = Some(Box::new(batch));
+            self.unfinished = Some(spare.boxed(batch));
         }
     }
 
@@ -144,7 +162,7 @@ mod tests {
 
     fn drain(outbox: &mut Outbox, spare: &mut Spare, step: usize) -> (Vec<u8>, usize) {
         let (mut all, mut batches) = (Vec::new(), 0);
-        while let Some(batch) = outbox.next_batch() {
+        while let Some(batch) = outbox.next_batch(spare) {
             let bytes = batch.bytes_for_test();
             let n = step.min(bytes.len());
             all.extend_from_slice(&bytes[..n]);
@@ -169,7 +187,7 @@ mod tests {
         for step in 1..12 {
             let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
             text(&mut outbox, &mut spare, "head");
-            outbox.push(Payload::new(Arc::new(b"payload".to_vec()), 1..6));
+            outbox.push(Payload::lent(Arc::new(b"payload".to_vec()), 1..6));
             text(&mut outbox, &mut spare, "tail");
             assert_eq!((outbox.waiting_bytes(), outbox.held_bytes()), (13, 8));
             assert_eq!(drain(&mut outbox, &mut spare, step).0, b"headayloatail");
@@ -182,11 +200,11 @@ mod tests {
     fn no_second_batch_leaves_before_the_first_is_back() {
         let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
         text(&mut outbox, &mut spare, "a");
-        let first = outbox.next_batch().unwrap();
+        let first = outbox.next_batch(&mut spare).unwrap();
         text(&mut outbox, &mut spare, "b");
-        assert!(outbox.next_batch().is_none());
+        assert!(outbox.next_batch(&mut spare).is_none());
         assert!(!outbox.is_empty());
         outbox.sent(&mut spare, first, 1);
-        assert!(outbox.next_batch().is_some());
+        assert!(outbox.next_batch(&mut spare).is_some());
     }
 }

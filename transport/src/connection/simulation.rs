@@ -2,9 +2,11 @@
 //! none through a kernel. A failure prints its seed; `SIMULATION_SEED=seed cargo test simulation` runs that one alone,
 //! and `SIMULATION_SEEDS=count` runs more of them than an ordinary test has time for.
 
+mod flight;
 mod http_script;
 mod network;
 mod oracle;
+mod rows;
 mod script;
 mod straight;
 
@@ -56,7 +58,8 @@ impl Drop for PrintSeed<'_> {
 
 fn limits(random: &mut Random) -> Limits {
     let in_flight_max = random.pick(&[1, 2, 5, 1024]);
-    Limits { in_flight_max, message_bytes_max: MESSAGE_BYTES_MAX, ..Limits::default() }
+    let weight_max = random.pick(&[1, 5, u32::MAX]);
+    Limits { in_flight_max, weight_max, message_bytes_max: MESSAGE_BYTES_MAX, ..Limits::default() }
 }
 
 /// One client, from its first byte to the end of its connection.
@@ -139,6 +142,9 @@ fn wait(network: &mut Network, script: &Script, fault: Fault) {
 fn check_bounds(network: &Network, pool: &Pool) {
     let connection = &network.connection;
     assert!(connection.base.in_flight as usize <= network.limits.in_flight_max, "more in flight than allowed");
+    // When the last of them was taken, the others were fewer than allowed, or weighed nothing.
+    let others = u64::from(connection.base.in_flight.saturating_sub(1)) * u64::from(network.service.weight);
+    assert!(others == 0 || others < network.limits.weight_max.into(), "more weight in flight than allowed");
     assert!(connection.carry.len() <= CARRY_BYTES_MAX, "more is received than can be taken");
     if connection.base.phase == Phase::Dead {
         assert!(connection.carry.is_empty() && connection.base.outbox.waiting_bytes() == 0);
@@ -175,7 +181,10 @@ fn finish(mut network: Network, pool: &Pool, script: &Script, fault: Fault) {
     };
     let output = std::mem::take(&mut network.output);
     let commits = network.service.commits as usize;
+    let gone = network.counters.connections_gone.get();
     let service = network.close();
+    assert_eq!((service.talk.gone().len() as u64, gone <= 1), (gone, true), "a peer goes away once");
+    assert!(gone == 0 || tolerance.may_be_cut || tolerance.is_damaged, "a peer that is there is taken for gone");
     let replies = check(script, &output, service.metadata_message(), tolerance);
     if !tolerance.may_be_cut {
         assert!(replies >= commits, "{replies} replies to {commits} requests that were committed");

@@ -68,7 +68,7 @@ impl Control {
         // An order is never taken back. The bell's fences make it visible to a reactor that goes to sleep.
         self.state.fetch_max(state, Ordering::Relaxed);
         for mailbox in &self.mailboxes {
-            mailbox.bell().ring();
+            mailbox.ring();
         }
     }
 }

@@ -1,32 +1,41 @@
 //! A reactor: a thread with a ring, its listeners and its connections.
 //!
-//! One turn of the loop: take the replies that executors have delivered; let every connection that anything happened to
-//! say what it wants, and turn that into operations; submit them, and wait, by spinning if the last completion is
-//! recent and nobody else needs the core, else asleep in the ring; hand each completion to its connection.
+//! One turn of the loop: take the replies that executors have delivered; let the service run what it runs here; let
+//! every connection that anything happened to say what it wants, and turn that into operations; submit them, and wait,
+//! by spinning if the last completion is recent and nobody else needs the core, else asleep in the ring, and not at all
+//! if the service has more to run; hand each completion to its connection.
 //!
 //! What a connection does with bytes is in `connection`; what the kernel does with memory is in
 //! `ring`. This module only carries events between the two, keeps sockets open until their operations have
 //! ended, and watches the clock.
 
 mod control;
+mod flush;
+mod hangup;
+mod patience;
 mod slots;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 pub use control::Control;
 
-use crate::connection::{Connection, Cx, Spare, Want};
+use crate::connection::{Connection, Cx, Spare};
 use crate::counters::Counters;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::probe::Unavailable;
-use crate::ring::{Event, Handle, Key, Ring, unsent_bytes};
-use crate::service::Service;
-use slots::{Armed, Slots};
+use crate::ring::{Event, Handle, Key, Ring, Usage, is_to_another_machine};
+use crate::service::{Reply, Service, Ticket};
+use graphpiped_memory::Destination;
+use hangup::has_hung_up;
+use patience::Receivers;
+use slots::{Armed, Sending, Slots};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What kind of socket a listener accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +59,10 @@ pub struct Listener {
 const FIRST_LISTENER: Key = Key::MAX - 1024;
 /// What a Unix socket's send buffer is enlarged to: large replies were 1.3 times as fast.
 const UNIX_SEND_BUFFER_BYTES: usize = 1 << 20;
-/// How often a draining reactor looks whether peers have taken what was said to them.
-const DRAIN_SWEEP: Duration = Duration::from_millis(10);
-/// How long to sleep where nothing has a deadline.
-const LONG: Duration = Duration::from_hours(1);
+
+/// How often a turn looks whether more has completed before it goes on: those who came first must not wait for ever for
+/// those who keep coming.
+const DRAINS_MAX: usize = 4;
 
 /// A thread's reactor. To be made on the thread that runs it: its ring belongs to that thread.
 #[derive(Debug)]
@@ -62,8 +71,11 @@ pub struct Reactor<S: Service> {
     ring: Ring,
     listeners: Vec<(Listener, Arming)>,
     slots: Slots<S>,
+    receivers: Receivers,
     world: World<S>,
     mailbox: Arc<Mailbox>,
+    /// What the service has answered in its turn: empty in between.
+    replies: Vec<(Ticket, Reply)>,
     control: Arc<Control>,
     is_bell_watched: bool,
     last_event: Instant,
@@ -129,8 +141,10 @@ impl<S: Service> Reactor<S> {
             ring,
             listeners,
             slots: Slots::default(),
+            receivers: Receivers::default(),
             world,
             mailbox,
+            replies: Vec::new(),
             control,
             is_bell_watched: false,
             last_event: now,
@@ -147,12 +161,27 @@ impl<S: Service> Reactor<S> {
                 return Ok(());
             }
             self.deliver_replies();
+            let is_busy = self.turn();
             self.sweep();
+            self.heed_patience();
             self.arm_listeners();
             self.flush();
-            self.wait()?;
+            self.wait(is_busy)?;
+            self.handle_completions();
+            self.drain_ring()?;
+        }
+    }
+
+    /// Takes what has completed meanwhile as well: what is there by the end of a turn is run together.
+    fn drain_ring(&mut self) -> io::Result<()> {
+        for _ in 0..DRAINS_MAX {
+            if !self.ring.is_ready() {
+                break;
+            }
+            self.ring.poll()?;
             self.handle_completions();
         }
+        Ok(())
     }
 
     /// Follows what the control says; `true` if the reactor is to end.
@@ -170,7 +199,7 @@ impl<S: Service> Reactor<S> {
                     self.ring.cancel(handle);
                 }
             }
-            for key in self.slots.open() {
+            for key in self.slots.keys() {
                 self.slots.with(key, |connection| connection.drain(&mut self.world.cx()));
             }
         }
@@ -180,64 +209,40 @@ impl<S: Service> Reactor<S> {
 
     fn deliver_replies(&mut self) {
         while let Some((ticket, reply)) = self.mailbox.take() {
-            self.last_event = self.world.now;
-            self.slots.with(ticket.connection, |connection| {
-                // A connection that is gone leaves its replies behind; dropping them frees their memory.
-                if connection.generation() == ticket.generation {
-                    connection.reply(ticket, &reply, &mut self.world.cx());
-                }
-            });
+            self.deliver(ticket, &reply);
         }
     }
 
-    /// Gives up connections whose deadline has passed. Deadlines are seconds: looking a few times a second is enough.
-    fn sweep(&mut self) {
-        let now = self.world.now;
-        if now < self.next_sweep {
-            return;
-        }
-        self.next_sweep = now + self.sweep_interval();
-        for (_, arming) in &mut self.listeners {
-            if *arming == Arming::AfterSweep {
-                *arming = Arming::Due;
+    /// Gives a reply to its connection; returns whether bytes waited there, which may be requests that wait no more.
+    fn deliver(&mut self, ticket: Ticket, reply: &Reply) -> bool {
+        self.last_event = self.world.now;
+        let (world, mut has_carried) = (&mut self.world, false);
+        self.slots.with(ticket.connection, |connection| {
+            // A connection that is gone leaves its replies behind; dropping them frees their memory.
+            if connection.generation() == ticket.generation {
+                has_carried = connection.has_carried();
+                connection.reply(ticket, reply, &mut world.cx());
             }
-        }
-        for key in self.slots.open() {
-            self.sweep_connection(key);
-        }
+        });
+        has_carried
     }
 
-    fn sweep_connection(&mut self, key: Key) {
-        let Some(slot) = self.slots.get(key) else { return };
-        let (connection, world) = (&mut slot.connection, &mut self.world);
-        if world.is_draining && connection.has_said_everything() && unsent_bytes(slot.socket.as_fd()) == Some(0) {
-            connection.finish(&mut world.cx());
-        } else if connection.deadline(&world.limits).is_none_or(|deadline| deadline > world.now) {
-            return;
-        } else if connection.is_sending() && has_moved(&mut slot.unsent, unsent_bytes(slot.socket.as_fd())) {
-            // A send completes when all of it has a place in the socket's buffer, which a slow reader empties in jumps.
-            connection.moved(world.now);
-        } else if let Armed::Fill(handle) = slot.armed
-            && !slot.is_probed
-        {
-            // It completes when all of its range is there; cancelled, it says how much has come, if not nothing.
-            self.ring.cancel(handle);
-            slot.is_probed = true;
-            return;
-        } else {
-            connection.expire(&mut world.cx());
+    /// Lets the service run what it runs on this thread; returns whether it is to be asked again without waiting.
+    fn turn(&mut self) -> bool {
+        let (world, replies) = (&mut self.world, &mut self.replies);
+        let mut is_busy = world.service.turn(world.now, &mut |ticket, reply| replies.push((ticket, reply)));
+        if self.replies.is_empty() {
+            return is_busy;
         }
-        self.slots.touch(key);
-    }
-
-    fn sweep_interval(&self) -> Duration {
-        if self.world.is_draining {
-            return DRAIN_SWEEP;
+        // What was run has taken its time, and it is now that the next requests are near.
+        self.world.now = Instant::now();
+        let mut replies = std::mem::take(&mut self.replies);
+        for (ticket, reply) in replies.drain(..) {
+            // A request that waited behind this reply may have been committed in the moment.
+            is_busy |= self.deliver(ticket, &reply);
         }
-        let limits = &self.world.limits;
-        let shortest =
-            limits.head_timeout.min(limits.idle_timeout).min(limits.progress_timeout).min(limits.drain_timeout);
-        (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
+        self.replies = replies;
+        is_busy
     }
 
     fn arm_listeners(&mut self) {
@@ -248,107 +253,6 @@ impl<S: Service> Reactor<S> {
         for (index, (listener, arming)) in self.listeners.iter_mut().enumerate() {
             if *arming == Arming::Due {
                 *arming = Arming::Armed(self.ring.accept(FIRST_LISTENER + index as Key, listener.fd.as_fd()));
-            }
-        }
-    }
-
-    /// Turns the wishes of every connection that anything happened to into operations.
-    fn flush(&mut self) {
-        while let Some(key) = self.slots.next_touched() {
-            let Some(slot) = self.slots.get(key) else { continue };
-            let connection = &mut slot.connection;
-            if let Some(batch) = connection.next_batch() {
-                self.ring.send(key, slot.socket.as_fd(), batch);
-                slot.operations += 1;
-            }
-            if connection.take_shutdown() {
-                // A socket that is already gone says so with its next completion.
-                let _ = rustix::net::shutdown(&slot.socket, rustix::net::Shutdown::Write);
-            }
-            if connection.is_finished() {
-                self.close(key);
-                continue;
-            }
-            let want = connection.wants(&self.world.limits);
-            match (slot.armed, want) {
-                (Armed::Nothing, Want::Stream) => {
-                    slot.armed = Armed::Stream(self.ring.receive(key, slot.socket.as_fd(), None));
-                }
-                (Armed::Nothing, Want::Bytes(bytes)) => {
-                    self.ring.receive(key, slot.socket.as_fd(), Some(bytes));
-                    slot.armed = Armed::Once;
-                }
-                (Armed::Nothing, Want::Fill) => {
-                    let Some((buffer, range)) = connection.take_fill() else { continue };
-                    slot.armed = Armed::Fill(self.ring.fill(key, slot.socket.as_fd(), buffer, range));
-                }
-                (Armed::Stream(handle), want) if want != Want::Stream => {
-                    self.ring.cancel(handle);
-                    slot.armed = Armed::Once;
-                    continue;
-                }
-                _ => continue,
-            }
-            slot.operations += 1;
-        }
-    }
-
-    /// Ends a connection: its slot is free when its operations have ended, which a shutdown makes them do.
-    fn close(&mut self, key: Key) {
-        let Some(slot) = self.slots.get(key) else { return };
-        if slot.operations > 0 {
-            if !slot.is_closing {
-                slot.is_closing = true;
-                // A socket that is already gone needs no shutdown.
-                let _ = rustix::net::shutdown(&slot.socket, rustix::net::Shutdown::Both);
-            }
-            return;
-        }
-        self.slots.remove(key);
-        self.world.counters.connections_closed.add(1);
-        self.control.closed();
-    }
-
-    /// Submits, and waits for completions, replies or orders.
-    fn wait(&mut self) -> io::Result<()> {
-        if self.world.is_draining && self.slots.is_empty() {
-            // The last connection has ended in this very turn: there is nothing to wait for.
-            return self.ring.poll();
-        }
-        let spin = self.world.limits.spin;
-        if !spin.is_zero() && self.world.now < self.last_event + spin && !self.world.service.wants_core() {
-            self.ring.poll()?;
-            self.spin(self.last_event + spin);
-            return self.ring.poll();
-        }
-        let bell = self.mailbox.bell();
-        bell.prepare_sleep();
-        let result = if self.mailbox.is_empty() && !self.control.has_news(self.world.is_draining) {
-            let until_sweep = self.next_sweep.saturating_duration_since(self.world.now);
-            let timeout = if self.slots.is_empty() && self.listeners_are_armed() { LONG } else { until_sweep };
-            self.ring.sleep(timeout)
-        } else {
-            self.ring.poll()
-        };
-        self.mailbox.bell().awake();
-        result
-    }
-
-    fn listeners_are_armed(&self) -> bool {
-        self.listeners.iter().all(|(_, arming)| matches!(arming, Arming::Armed(_)))
-    }
-
-    /// Looks at shared memory until something is there or the time is over; makes no system call.
-    fn spin(&mut self, until: Instant) {
-        loop {
-            for _ in 0..32 {
-                if self.ring.is_ready() || !self.mailbox.is_empty() {
-                    return;
-                }
-                std::hint::spin_loop();
-            }
-            if Instant::now() >= until {
-                return;
             }
         }
     }
@@ -372,24 +276,12 @@ impl<S: Service> Reactor<S> {
                         self.slots.with(key, |connection| connection.received(ring.shared(&id), &mut world.cx()));
                         ring.recycle(id);
                     }
-                    Ok(None) => self.slots.with(key, |connection| connection.ended(&mut world.cx())),
+                    Ok(None) => self.ended(key),
                     Err(error) if is_temporary(&error) => self.slots.touch(key),
                     Err(_) => self.slots.with(key, |connection| connection.broken(&mut world.cx())),
                 }
             }
-            Event::Filled { key, buffer, bytes } => {
-                self.operation_ended(key, false, true);
-                if let Some(slot) = self.slots.get(key) {
-                    slot.is_probed &= bytes.is_err();
-                }
-                let world = &mut self.world;
-                self.slots.with(key, |connection| match bytes {
-                    Ok(0) => connection.ended(&mut world.cx()),
-                    Ok(bytes) => connection.filled(buffer, bytes, &mut world.cx()),
-                    Err(error) if is_temporary(&error) => connection.filled(buffer, 0, &mut world.cx()),
-                    Err(_) => connection.broken(&mut world.cx()),
-                });
-            }
+            Event::Filled { key, destination, bytes } => self.filled(key, destination, bytes),
             Event::Sent { key, batch, bytes } => {
                 self.operation_ended(key, false, false);
                 let world = &mut self.world;
@@ -399,10 +291,45 @@ impl<S: Service> Reactor<S> {
                     Err(_) => connection.broken(&mut world.cx()),
                 });
             }
+            Event::Returned { payload, usage } => {
+                drop(payload);
+                self.world.counters.zero_copy_sends.add((usage != Usage::Nothing).into());
+                self.world.counters.zero_copy_copied.add((usage == Usage::Copied).into());
+            }
             Event::Readable { armed } => {
                 self.mailbox.bell().silence();
                 self.is_bell_watched = armed;
             }
+        }
+    }
+
+    fn filled(&mut self, key: Key, destination: Destination, bytes: io::Result<usize>) {
+        self.operation_ended(key, false, true);
+        let Some(slot) = self.slots.get(key) else { return };
+        slot.is_probed &= bytes.is_err();
+        let is_asked = self.receivers.take_asked(slot.receiver);
+        let (connection, world) = (&mut slot.connection, &mut self.world);
+        match bytes {
+            Ok(0) => self.ended(key),
+            Ok(bytes) => connection.filled(destination, bytes, &mut world.cx()),
+            Err(error) if is_temporary(&error) => {
+                connection.filled(destination, 0, &mut world.cx());
+                if is_asked {
+                    connection.set_apart(&mut world.cx());
+                }
+            }
+            Err(_) => connection.broken(&mut world.cx()),
+        }
+    }
+
+    /// A stream has ended, and perhaps more than that.
+    fn ended(&mut self, key: Key) {
+        let world = &mut self.world;
+        if let Some(slot) = self.slots.get(key) {
+            // Where nobody waits for a reply, it makes no difference.
+            let is_gone = slot.connection.awaits_reply() && has_hung_up(slot.socket.as_fd());
+            slot.connection.ended(is_gone, &mut world.cx());
+            self.slots.touch(key);
         }
     }
 
@@ -438,14 +365,24 @@ impl<S: Service> Reactor<S> {
             let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, UNIX_SEND_BUFFER_BYTES);
         }
         self.world.counters.connections.add(1);
-        let now = self.world.now;
-        self.slots.insert(socket, |key, generation| Connection::new(key, generation, now));
+        let (now, sending) = (self.world.now, self.sending_to(&socket));
+        self.slots.insert(socket, sending, |key, generation| Connection::new(key, generation, now));
     }
-}
 
-/// Notes what is unsent now, and whether that is another number than the last time.
-fn has_moved(before: &mut Option<u32>, now: Option<u32>) -> bool {
-    now.is_some() && std::mem::replace(before, now) != now
+    /// Whether payloads are lent to the kernel for this peer.
+    fn sending_to(&self, socket: &OwnedFd) -> Sending {
+        let limits = &self.world.limits;
+        if limits.zero_copy_send_bytes_min == usize::MAX || !is_to_another_machine(socket.as_fd()) {
+            return Sending::Copied;
+        }
+        // What is lent is held until the peer has acknowledged it, even when the connection has ended for us; so the
+        // kernel itself gives up a peer that acknowledges nothing.
+        let patience = limits.progress_timeout.as_millis().clamp(1, i32::MAX as u128);
+        match rustix::net::sockopt::set_tcp_user_timeout(socket, patience as u32) {
+            Ok(()) => Sending::Lent,
+            Err(_) => Sending::Copied,
+        }
+    }
 }
 
 /// Errors after which the same operation may simply be made again: no shared buffer was free, a signal, a cancelled

@@ -3,10 +3,12 @@
 //!
 //! A slot holds its socket open until the connection is finished and none of its operations is left.
 
+use super::patience::NOWHERE;
 use crate::connection::Connection;
 use crate::ring::{Handle, Key};
 use crate::service::Service;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 /// What receives for a connection.
@@ -18,8 +20,17 @@ pub enum Armed {
     Once,
     /// A multishot receive.
     Stream(Handle),
-    /// A receive into a buffer, which completes when all of it is there.
+    /// A receive into a destination, which completes when all of it is there.
     Fill(Handle),
+}
+
+/// How large payloads are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// The kernel copies them.
+    Copied,
+    /// The kernel is lent them.
+    Lent,
 }
 
 /// A connection and its socket.
@@ -35,10 +46,14 @@ pub struct Slot<S: Service> {
     pub operations: u32,
     /// What the peer had not taken when a deadline passed.
     pub unsent: Option<u32>,
-    /// Whether a receive into a buffer was cancelled to see what it has, and nothing has come since.
+    /// Whether a receive into a destination was cancelled to see what it has, and nothing has come since.
     pub is_probed: bool,
     /// Whether the socket has been shut down to make them end.
     pub is_closing: bool,
+    /// How its large payloads are sent.
+    pub sending: Sending,
+    /// Its place among those that receive into rows.
+    pub receiver: u32,
     is_touched: bool,
 }
 
@@ -70,7 +85,7 @@ impl<S: Service> Slots<S> {
     }
 
     /// Adds a connection, which `make` makes for its key and generation.
-    pub fn insert(&mut self, socket: OwnedFd, make: impl FnOnce(Key, u32) -> Connection<S>) {
+    pub fn insert(&mut self, socket: OwnedFd, sending: Sending, make: impl FnOnce(Key, u32) -> Connection<S>) {
         let key = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::Free { generation: 0 });
             self.places.len() as Key - 1
@@ -87,6 +102,8 @@ impl<S: Service> Slots<S> {
             unsent: None,
             is_probed: false,
             is_closing: false,
+            sending,
+            receiver: NOWHERE,
             is_touched: false,
         }));
         self.touch(key);
@@ -96,6 +113,7 @@ impl<S: Service> Slots<S> {
     pub fn remove(&mut self, key: Key) {
         if let Some(slot) = self.get(key) {
             debug_assert_eq!(slot.operations, 0, "the socket of an operation in flight is kept open");
+            debug_assert_eq!(slot.receiver, NOWHERE, "a finished connection has no rows");
             let generation = slot.connection.generation().wrapping_add(1);
             self.places[key as usize] = Place::Free { generation };
             self.free.push(key);
@@ -137,11 +155,9 @@ impl<S: Service> Slots<S> {
         Some(key)
     }
 
-    /// The keys of all connections.
-    pub fn open(&self) -> impl Iterator<Item = Key> + use<S> {
-        let taken: Vec<Key> =
-            (0..self.places.len() as Key).filter(|key| matches!(self.places[*key as usize], Place::Taken(_))).collect();
-        taken.into_iter()
+    /// The keys of all connections, and of places that are free: whoever goes through them may close what it finds.
+    pub fn keys(&self) -> Range<Key> {
+        0..self.places.len() as Key
     }
 }
 

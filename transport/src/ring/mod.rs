@@ -3,32 +3,45 @@
 //! This module and its children are the only unsafe code of the crate. What makes it sound, in one page:
 //!
 //! * **Ownership.** Memory that the kernel may touch belongs to the entry of its operation in [`ops::Table`] from the
-//!   submission to the operation's last completion: a [`Buffer`] being filled, a [`Batch`] being sent. It is *moved* in
-//!   and comes back in the [`Event`]; there is no way to keep a reference to it meanwhile. A connection that closes
-//!   early cannot free anything: it cancels, and the completion still arrives.
+//!   submission to the operation's last completion: a [`Destination`] being filled (a buffer, or claimed rows of an
+//!   arena), a [`Batch`] being sent. It is *moved* in and comes back in the [`Event`]; there is no way to keep a
+//!   reference to it meanwhile. A connection that closes early cannot free anything: it cancels, and the completion
+//!   still arrives.
+//! * **Loans.** A large payload may be sent without a copy: the network card reads it where it lies, until the peer has
+//!   acknowledged it. Such a send lends *one* payload and sends nothing else (heads and small payloads before it are
+//!   copied by a send of their own), and the loan owns a clone of the payload, which nobody can write to while it is
+//!   owned. The first completion says how much was sent: the batch comes back in [`Event::Sent`] like any other, and its
+//!   connection goes on with the next bytes, of the same payload even. If that completion has `IORING_CQE_F_MORE`, the
+//!   entry becomes [`ops::Op::Lent`] and keeps the clone until the second one, `IORING_CQE_F_NOTIF`, which is
+//!   [`Event::Returned`]. It has the name of its send, comes behind it, and comes exactly if it was announced.
 //! * **Names.** `user_data` is an entry's index and its generation. A completion whose generation is not the entry's is
 //!   an impossibility, and aborts; an entry is reused only after the completion without `IORING_CQE_F_MORE`.
 //! * **Shared receive buffers** belong to [`buffers::SharedBuffers`], which outlives the ring's file. The kernel picks
 //!   one, its completion names it, [`Ring::recycle`] gives it back; the [`BufferId`] in between is not `Copy`, so a
 //!   buffer is handed back once, and its bytes are borrowed only while the id exists.
 //! * **Descriptors.** Operations name sockets by number. The caller keeps a socket open until all its operations have
-//!   completed ([`Event`]s carry the key with which they were submitted, so it can count them).
+//!   completed ([`Event`]s carry the key with which they were submitted, so it can count them). A loan that is out names
+//!   no socket: the kernel has the stream's buffers, not the descriptor, and ends them with the stream. If the socket had
+//!   to stay open for it, a peer that acknowledges nothing could keep it open for ever; a closed one the kernel gives up.
 //! * **The end.** Dropping a ring cancels what is left and waits for the completions; memory of an operation that does
 //!   not end within a second is leaked, because freeing it would be worse.
 //! * **One thread.** The ring is set up with `SINGLE_ISSUER` by the thread that makes it, and `Ring` is not `Send`.
 
+mod batch;
 mod buffers;
+mod event;
 mod ops;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{Batch, Segment};
 pub use buffers::BufferId;
-pub use ops::{Batch, Segment};
-pub use socket::unsent_bytes;
+pub use event::{Event, Usage};
+pub use socket::{is_to_another_machine, unsent_bytes};
 
 use buffers::SharedBuffers;
-use graphpiped_memory::Buffer;
+use graphpiped_memory::Destination;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use ops::{Op, OpId, Table};
 use std::io;
@@ -46,53 +59,10 @@ const SQ_ENTRIES: u32 = 1024;
 const CQ_ENTRIES: u32 = 8192;
 /// `user_data` of cancellations, whose own completions say nothing that the cancelled operation's does not.
 const CANCEL: u64 = u64::MAX;
-
-/// What a completion says.
-#[derive(Debug)]
-pub enum Event {
-    /// A listener has a new socket, or an error. `armed`: it goes on listening by itself.
-    Accepted {
-        /// The listener.
-        key: Key,
-        /// The socket.
-        socket: io::Result<OwnedFd>,
-        /// Whether more may come from this operation.
-        armed: bool,
-    },
-    /// Bytes arrived in a shared buffer; `None` at the end of the stream.
-    Received {
-        /// The connection.
-        key: Key,
-        /// The buffer, to be recycled.
-        bytes: io::Result<Option<BufferId>>,
-        /// Whether more may come from this operation.
-        armed: bool,
-    },
-    /// A receive into a buffer has ended; no bytes mean that the stream did, fewer than were asked for that it did or that
-    /// the receive was cancelled.
-    Filled {
-        /// The connection.
-        key: Key,
-        /// The buffer, back again.
-        buffer: Buffer,
-        /// Bytes received.
-        bytes: io::Result<usize>,
-    },
-    /// A send has ended.
-    Sent {
-        /// The connection.
-        key: Key,
-        /// What was to be sent, back again; not yet advanced.
-        batch: Batch,
-        /// Bytes sent.
-        bytes: io::Result<usize>,
-    },
-    /// The descriptor given to [`Ring::watch`] is readable.
-    Readable {
-        /// Whether the ring goes on watching by itself.
-        armed: bool,
-    },
-}
+/// Asks for [`NOTIF_USAGE_ZC_COPIED`]; Linux 6.2. Both are `linux/io_uring.h`'s, and not part of the crate's interface.
+const SEND_ZC_REPORT_USAGE: u16 = 1 << 3;
+/// In the result of a notification: the kernel has copied what it was lent.
+const NOTIF_USAGE_ZC_COPIED: u32 = 1 << 31;
 
 /// Names an operation, to cancel it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +74,8 @@ pub struct Ring {
     uring: IoUring,
     ops: Table,
     buffers: SharedBuffers,
+    /// Whether the kernel has not yet said that it cannot be lent payloads.
+    can_lend: bool,
     /// A ring belongs to the thread that made it.
     not_send: PhantomData<*const ()>,
 }
@@ -126,7 +98,7 @@ impl Ring {
             .setup_cqsize(CQ_ENTRIES)
             .build(SQ_ENTRIES)?;
         let buffers = SharedBuffers::register(&uring)?;
-        Ok(Ring { uring, ops: Table::default(), buffers, not_send: PhantomData })
+        Ok(Ring { uring, ops: Table::default(), buffers, can_lend: true, not_send: PhantomData })
     }
 
     /// Accepts from a listening socket until cancelled or an error.
@@ -153,24 +125,43 @@ impl Ring {
         self.push(id, entry)
     }
 
-    /// Receives exactly this range of `buffer`, or until the stream ends or the operation is cancelled. Without waiting for
-    /// all of it, a payload took four times as many completions and as much time of ours.
-    pub fn fill(&mut self, key: Key, socket: BorrowedFd<'_>, mut buffer: Buffer, range: Range<usize>) -> Handle {
-        let target = buffer.as_mut_slice()[range].as_mut_ptr_range();
+    /// Receives exactly this range of `destination`, or until the stream ends or the operation is cancelled. Without
+    /// waiting for all of it, a payload took four times as many completions and as much time of ours.
+    pub fn fill(
+        &mut self,
+        key: Key,
+        socket: BorrowedFd<'_>,
+        mut destination: Destination,
+        range: Range<usize>,
+    ) -> Handle {
+        let target = destination.slice_mut(range).as_mut_ptr_range();
         // The slice has bounded both ends, and no message is longer than u32.
         let bytes = (target.end as usize - target.start as usize) as u32;
-        let id = self.ops.insert(Op::Fill { key, buffer });
+        let id = self.ops.insert(Op::Fill { key, destination });
         let entry =
             opcode::Recv::new(types::Fd(socket.as_raw_fd()), target.start, bytes).flags(libc::MSG_WAITALL).build();
         self.push(id, entry)
     }
 
-    /// Sends a batch, or as much of it as fits into [`crate::limits::CHUNK_BYTES`].
-    pub fn send(&mut self, key: Key, socket: BorrowedFd<'_>, batch: Batch) -> Handle {
+    /// Sends a batch, or as much of it as one operation does: by a copy what fits into [`crate::limits::CHUNK_BYTES`],
+    /// or, of a payload with `lent_bytes_min` or more to be sent, [`crate::limits::LENT_BYTES_MAX`] without one.
+    pub fn send(&mut self, key: Key, socket: BorrowedFd<'_>, batch: Batch, lent_bytes_min: usize) -> Handle {
         let fd = types::Fd(socket.as_raw_fd());
-        let (id, message) = self.ops.insert_send(key, batch);
-        let flags = (libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32;
-        let entry = opcode::SendMsg::new(fd, message).flags(flags).build();
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let lent_bytes_min = if self.can_lend { lent_bytes_min } else { usize::MAX };
+        if let Some(loan) = batch.to_be_lent(lent_bytes_min) {
+            let bytes = loan.as_slice();
+            let entry = opcode::SendZc::new(fd, bytes.as_ptr(), bytes.len() as u32)
+                .flags(flags)
+                .zc_flags(SEND_ZC_REPORT_USAGE)
+                .build();
+            let id = self.ops.insert_loan(key, batch, loan);
+            return self.push(id, entry);
+        }
+        let (id, message) = self.ops.insert_send(key, batch, lent_bytes_min);
+        // What is lent follows at once, and a packet with the head alone would only cost.
+        let flags = if message.is_before_lent { flags | libc::MSG_MORE } else { flags };
+        let entry = opcode::SendMsg::new(fd, message.header).flags(flags as u32).build();
         self.push(id, entry)
     }
 
@@ -244,11 +235,14 @@ impl Ring {
     fn event(&mut self, completion: &cqueue::Entry) -> Event {
         let armed = cqueue::more(completion.flags());
         let id = OpId::from_user_data(completion.user_data());
+        if cqueue::notif(completion.flags()) {
+            return self.returned(id, completion.result() as u32 & NOTIF_USAGE_ZC_COPIED != 0);
+        }
         let result = match completion.result() {
             negative if negative < 0 => Err(io::Error::from_raw_os_error(-negative)),
             bytes => Ok(bytes as usize),
         };
-        let op = if armed { self.ops.peek(id) } else { self.ops.remove(id) };
+        let op = if armed { self.ops.go_on(id, result.is_ok()) } else { self.ops.remove(id) };
         match op {
             Op::Accept { key } => Event::Accepted { key, socket: result.map(own_socket), armed },
             Op::Receive { key } => {
@@ -256,14 +250,41 @@ impl Ring {
                 let bytes = result.map(|bytes| buffer.map(|buffer| SharedBuffers::received(buffer, bytes)));
                 Event::Received { key, bytes: self.discard_empty(bytes), armed }
             }
-            Op::Fill { key, buffer } => Event::Filled { key, buffer, bytes: result },
-            Op::Send { key, mut send } => {
-                let batch = send.take();
+            Op::Fill { key, destination } => Event::Filled { key, destination, bytes: result },
+            Op::Send { key, mut send, loan } => {
+                let mut batch = send.take();
                 self.ops.spare(send);
-                Event::Sent { key, batch, bytes: result }
+                let bytes = if loan.is_some() { self.lent(&mut batch, result) } else { result };
+                Event::Sent { key, batch, bytes }
             }
             Op::Watch => Event::Readable { armed },
+            Op::Lent { .. } => unreachable!("what ends a loan is a notification"),
         }
+    }
+
+    fn returned(&mut self, id: OpId, is_copied: bool) -> Event {
+        let Op::Lent { payload, is_sent } = self.ops.remove(id) else {
+            panic!("a notification that does not follow its send");
+        };
+        let usage = match (is_sent, is_copied) {
+            (false, _) => Usage::Nothing,
+            (true, false) => Usage::Sent,
+            (true, true) => Usage::Copied,
+        };
+        Event::Returned { payload, usage }
+    }
+
+    /// What a send that was to lend has done. If it was refused for what it is, and not for what became of the socket, the
+    /// same bytes are sent again by a copy.
+    fn lent(&mut self, batch: &mut Batch, result: io::Result<usize>) -> io::Result<usize> {
+        match result.as_ref().err().and_then(io::Error::raw_os_error) {
+            // An old kernel, or a socket that cannot: the next one could not either.
+            Some(libc::EOPNOTSUPP | libc::EINVAL) => self.can_lend = false,
+            // More is lent than the user may lock in memory. What is out comes back, so later ones may be lent.
+            Some(libc::ENOMEM | libc::ENOBUFS) => batch.copy_from_now_on(),
+            _ => return result,
+        }
+        Ok(0)
     }
 
     /// An end of stream may come with a buffer that holds nothing.

@@ -4,106 +4,11 @@
 //! is good for one operation only.
 
 use super::Key;
-use crate::limits::CHUNK_BYTES;
-use graphpiped_memory::{Buffer, Payload};
-use smallvec::SmallVec;
+use super::batch::{BATCH_SEGMENTS_MAX, Batch, Loan};
+use graphpiped_memory::{Destination, Payload};
 
-/// The most parts of one send; the kernel looks at each on its own.
-pub const BATCH_SEGMENTS_MAX: usize = 16;
 /// Emptied sends that are kept for the next one.
 const SPARE_SENDS_MAX: usize = 64;
-
-/// Bytes to be sent, in one place.
-#[derive(Debug)]
-pub enum Segment {
-    /// Heads, small replies, texts.
-    Bytes(Vec<u8>),
-    /// Elements of an output, from where they lie.
-    Payload(Payload),
-}
-
-impl Segment {
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Segment::Bytes(bytes) => bytes,
-            Segment::Payload(payload) => payload.as_slice(),
-        }
-    }
-}
-
-/// What one send operation sends: segments in order, the first of them perhaps sent in part.
-#[derive(Debug, Default)]
-pub struct Batch {
-    // Three are a reply of one output with the replies around it: the common batch needs no allocation.
-    segments: SmallVec<[Segment; 3]>,
-    /// Bytes of the first segment that are sent already.
-    sent: usize,
-}
-
-impl Batch {
-    /// Whether everything is sent.
-    pub fn is_empty(&self) -> bool {
-        self.segments.is_empty()
-    }
-
-    /// Whether another segment may be added.
-    pub fn has_room(&self) -> bool {
-        self.segments.len() < BATCH_SEGMENTS_MAX
-    }
-
-    /// Adds a segment; empty ones are dropped.
-    pub fn push(&mut self, segment: Segment) {
-        if !segment.as_slice().is_empty() {
-            self.segments.push(segment);
-        }
-    }
-
-    /// Notes that `bytes` more are sent, and hands each segment that is sent to its end to `done`.
-    pub fn advance(&mut self, bytes: usize, done: impl FnMut(Segment)) {
-        self.sent += bytes;
-        let mut ended = 0;
-        for segment in &self.segments {
-            let length = segment.as_slice().len();
-            if self.sent < length {
-                break;
-            }
-            self.sent -= length;
-            ended += 1;
-        }
-        self.segments.drain(..ended).for_each(done);
-        debug_assert!(!self.segments.is_empty() || self.sent == 0, "more bytes sent than there were");
-    }
-
-    /// Bytes that are not sent yet.
-    pub fn bytes(&self) -> usize {
-        self.segments.iter().map(|segment| segment.as_slice().len()).sum::<usize>() - self.sent
-    }
-
-    fn parts(&self) -> SmallVec<[&[u8]; BATCH_SEGMENTS_MAX]> {
-        let mut left = CHUNK_BYTES;
-        let mut skip = self.sent;
-        let mut parts = SmallVec::new();
-        // No more than there are vectors, whatever was pushed.
-        for segment in self.segments.iter().take(BATCH_SEGMENTS_MAX) {
-            let bytes = &segment.as_slice()[skip..];
-            skip = 0;
-            let bytes = &bytes[..bytes.len().min(left)];
-            left -= bytes.len();
-            parts.push(bytes);
-            if left == 0 {
-                break;
-            }
-        }
-        parts
-    }
-
-    /// What the next operation sends of it.
-    #[cfg(test)]
-    pub(crate) fn bytes_for_test(&self) -> Vec<u8> {
-        self.parts().concat()
-    }
-}
 
 /// A send in flight: the batch, and the vectors that tell the kernel where its bytes are. Boxed, so that the kernel's
 /// pointers to the vectors stay good while the entry moves.
@@ -121,16 +26,15 @@ impl Send {
         Box::new(Send { batch: Batch::default(), vectors: [NOTHING; BATCH_SEGMENTS_MAX], message })
     }
 
-    /// Takes a batch and points the vectors to it. Moving the batch in does not move what its segments own.
-    fn load(&mut self, batch: Batch) -> *const libc::msghdr {
-        self.batch = batch;
-        let parts = self.batch.parts();
-        for (vector, part) in self.vectors.iter_mut().zip(&parts) {
+    /// Points the vectors to what is to be copied of the batch.
+    fn point(&mut self, lent_bytes_min: usize) -> Message {
+        let parts = self.batch.to_be_copied(lent_bytes_min);
+        for (vector, part) in self.vectors.iter_mut().zip(&parts.slices) {
             *vector = libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() };
         }
-        self.message.msg_iovlen = parts.len();
+        self.message.msg_iovlen = parts.slices.len();
         self.message.msg_iov = self.vectors.as_mut_ptr();
-        &raw const self.message
+        Message { header: &raw const self.message, is_before_lent: parts.is_before_lent }
     }
 
     pub(super) fn take(&mut self) -> Batch {
@@ -138,23 +42,54 @@ impl Send {
     }
 }
 
+/// What the kernel reads of a plain send, which its entry in the table owns.
+pub(super) struct Message {
+    pub header: *const libc::msghdr,
+    /// Whether a payload that is lent comes right behind it.
+    pub is_before_lent: bool,
+}
+
 /// An operation and what it owns.
 pub(super) enum Op {
-    Accept { key: Key },
-    Receive { key: Key },
-    Fill { key: Key, buffer: Buffer },
-    Send { key: Key, send: Box<Send> },
+    Accept {
+        key: Key,
+    },
+    Receive {
+        key: Key,
+    },
+    Fill {
+        key: Key,
+        destination: Destination,
+    },
+    /// A plain send of the batch, or one of a part of its first payload, which is then lent.
+    Send {
+        key: Key,
+        send: Box<Send>,
+        loan: Option<Loan>,
+    },
+    /// A send that has ended, and of which the kernel still has the payload.
+    Lent {
+        payload: Payload,
+        /// Whether anything was sent from there.
+        is_sent: bool,
+    },
     Watch,
 }
 
 impl Op {
-    /// A copy of what is known of an operation that goes on; those own no memory.
-    fn repeat(&self) -> Op {
+    /// What is known of an operation that goes on. Only a payload that is lent stays in it; others that go on own no memory.
+    fn go_on(&mut self, is_ok: bool) -> Op {
         match self {
             Op::Accept { key } => Op::Accept { key: *key },
             Op::Receive { key } => Op::Receive { key: *key },
             Op::Watch => Op::Watch,
-            Op::Fill { .. } | Op::Send { .. } => unreachable!("a receive into a buffer and a send complete once"),
+            Op::Send { loan: Some(loan), .. } => {
+                let lent = Op::Lent { payload: loan.payload(), is_sent: is_ok };
+                std::mem::replace(self, lent)
+            }
+            Op::Fill { .. } | Op::Send { loan: None, .. } | Op::Lent { .. } => {
+                unreachable!("a receive into a destination, a plain send and a loan complete once")
+            }
         }
     }
 }
@@ -205,10 +140,24 @@ impl Table {
         OpId { index: self.entries.len() as u32 - 1, generation: 0 }
     }
 
-    pub(super) fn insert_send(&mut self, key: Key, batch: Batch) -> (OpId, *const libc::msghdr) {
+    /// A plain send of what comes before the first payload with `lent_bytes_min` or more.
+    pub(super) fn insert_send(&mut self, key: Key, batch: Batch, lent_bytes_min: usize) -> (OpId, Message) {
+        let mut send = self.loaded(batch);
+        let message = send.point(lent_bytes_min);
+        (self.insert(Op::Send { key, send, loan: None }), message)
+    }
+
+    /// A send of a loan of this batch.
+    pub(super) fn insert_loan(&mut self, key: Key, batch: Batch, loan: Loan) -> OpId {
+        let send = self.loaded(batch);
+        self.insert(Op::Send { key, send, loan: Some(loan) })
+    }
+
+    /// Moving a batch in does not move what its segments own.
+    fn loaded(&mut self, batch: Batch) -> Box<Send> {
         let mut send = self.spare.pop().unwrap_or_else(Send::empty);
-        let message = send.load(batch);
-        (self.insert(Op::Send { key, send }), message)
+        send.batch = batch;
+        send
     }
 
     pub(super) fn spare(&mut self, send: Box<Send>) {
@@ -217,10 +166,11 @@ impl Table {
         }
     }
 
-    pub(super) fn peek(&self, id: OpId) -> Op {
-        let entry = &self.entries[id.index as usize];
+    /// What is known of an operation that goes on after a completion, which is one of success or not.
+    pub(super) fn go_on(&mut self, id: OpId, is_ok: bool) -> Op {
+        let entry = &mut self.entries[id.index as usize];
         assert_eq!(entry.generation, id.generation, "a completion for an operation that has ended");
-        entry.op.as_ref().expect("an entry of this generation is in use").repeat()
+        entry.op.as_mut().expect("an entry of this generation is in use").go_on(is_ok)
     }
 
     pub(super) fn remove(&mut self, id: OpId) -> Op {
@@ -244,43 +194,6 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn batch(parts: &[&[u8]]) -> Batch {
-        let mut batch = Batch::default();
-        for part in parts {
-            batch.push(Segment::Bytes(part.to_vec()));
-        }
-        batch
-    }
-
-    #[test]
-    fn a_batch_goes_on_where_a_short_send_ended() {
-        let mut batch = batch(&[b"abc", b"", b"defg"]);
-        let mut done = 0;
-        batch.advance(4, |_| done += 1);
-        assert_eq!(done, 1);
-        assert_eq!(batch.parts().concat(), b"efg");
-        batch.advance(3, |_| done += 1);
-        assert_eq!(done, 2);
-        assert!(batch.is_empty());
-    }
-
-    #[test]
-    fn one_operation_sends_no_more_than_a_chunk() {
-        let batch = batch(&[&[1; 10], &vec![2; CHUNK_BYTES]]);
-        let parts = batch.parts();
-        assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), CHUNK_BYTES);
-        assert_eq!(parts[1].len(), CHUNK_BYTES - 10);
-    }
-
-    #[test]
-    fn a_batch_of_more_segments_than_vectors_is_sent_in_parts() {
-        let parts: Vec<[u8; 1]> = (0..20).map(|byte| [byte]).collect();
-        let mut batch = batch(&parts.iter().map(<[u8; 1]>::as_slice).collect::<Vec<_>>());
-        assert_eq!(batch.parts().len(), BATCH_SEGMENTS_MAX);
-        batch.advance(BATCH_SEGMENTS_MAX, drop);
-        assert_eq!(batch.parts().concat(), [16, 17, 18, 19]);
-    }
 
     #[test]
     fn a_name_is_good_for_one_operation() {

@@ -1,10 +1,11 @@
 //! The ring over real sockets: what each operation delivers, and that all memory comes back however it ends.
 
+mod lend;
 mod receive;
 
 use super::*;
 use crate::limits::CHUNK_BYTES;
-use graphpiped_memory::{Payload, Pool};
+use graphpiped_memory::{Destination, Payload, Pool};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -42,9 +43,9 @@ fn received(ring: &mut Ring) -> (io::Result<Vec<u8>>, bool) {
     }
 }
 
-fn filled(ring: &mut Ring) -> (Buffer, io::Result<usize>) {
+fn filled(ring: &mut Ring) -> (Destination, io::Result<usize>) {
     match next(ring) {
-        Event::Filled { key: KEY, buffer, bytes } => (buffer, bytes),
+        Event::Filled { key: KEY, destination, bytes } => (destination, bytes),
         other => panic!("{other:?}"),
     }
 }
@@ -87,11 +88,11 @@ fn a_large_batch_is_sent_in_parts_that_continue_each_other() {
     let mut batch = Batch::default();
     batch.push(Segment::Bytes(b"head".to_vec()));
     let range = 0..(*owner).as_ref().len();
-    batch.push(Segment::Payload(Payload::new(owner, range)));
+    batch.push(Segment::Payload(Payload::lent(owner, range)));
     batch.push(Segment::Bytes(b"tail".to_vec()));
     let mut sends = 0;
     while !batch.is_empty() {
-        ring.send(KEY, ours.as_fd(), batch);
+        ring.send(KEY, ours.as_fd(), batch, usize::MAX);
         let (returned, bytes) = sent(&mut ring);
         batch = returned;
         batch.advance(bytes.unwrap(), drop);
@@ -109,7 +110,7 @@ fn a_send_to_nobody_is_an_error_and_not_a_signal() {
     drop(theirs);
     let mut batch = Batch::default();
     batch.push(Segment::Bytes(b"anybody?".to_vec()));
-    ring.send(KEY, ours.as_fd(), batch);
+    ring.send(KEY, ours.as_fd(), batch, usize::MAX);
     let (batch, result) = sent(&mut ring);
     assert_eq!(error_of(result), Some(libc::EPIPE));
     assert!(!batch.is_empty());
@@ -155,12 +156,12 @@ fn a_ring_that_is_dropped_gives_the_memory_of_its_operations_back() {
     let pairs: Vec<_> = (0..20).map(|_| tcp_pair()).collect();
     let mut ring = Ring::new().unwrap();
     for (ours, _) in &pairs {
-        ring.fill(KEY, ours.as_fd(), pool.reserve(100_000).unwrap(), 0..100_000);
+        ring.fill(KEY, ours.as_fd(), pool.reserve(100_000).unwrap().into(), 0..100_000);
         ring.receive(KEY, ours.as_fd(), None);
         for _ in 0..20 {
             let mut batch = Batch::default();
-            batch.push(Segment::Payload(Payload::new(Arc::clone(&owner), 0..8 << 20)));
-            ring.send(KEY, ours.as_fd(), batch);
+            batch.push(Segment::Payload(Payload::lent(Arc::clone(&owner), 0..8 << 20)));
+            ring.send(KEY, ours.as_fd(), batch, usize::MAX);
         }
     }
     drop(owner);

@@ -185,3 +185,148 @@ save(
 for rank in (16, 17):
     dims = ["N"] + [1] * (rank - 1)
     save(f"rank{rank}", [node("Identity", "x", "y")], [tensor("x", FLOAT, dims)], [tensor("y", FLOAT, dims)])
+
+# Models whose rows are put together, or must not be. All of them look as if they could be: the first axis is N
+# everywhere, unless the line says otherwise.
+IMAGE = [tensor("x", FLOAT, ["N", 4])]
+SCORES = [tensor("y", FLOAT, ["N", 4])]
+RANDOM = np.random.default_rng(20)
+
+
+def weight(name, *dims):
+    return constant(name, RANDOM.uniform(-1, 1, dims), np.float32)
+
+
+# Two layers: each row for itself.
+save(
+    "rows_mlp",
+    [
+        node("Gemm", "x w1 b1", "h1"),
+        node("Relu", "h1", "h2"),
+        node("MatMul", "h2 w2", "h3"),
+        node("Softmax", "h3", "y", axis=-1),
+    ],
+    [tensor("x", FLOAT, ["N", 64])],
+    [tensor("y", FLOAT, ["N", 10])],
+    [weight("w1", 64, 32), weight("b1", 32), weight("w2", 32, 10)],
+)
+
+# Half of it in 16-bit floats, and whole in 64-bit ones.
+for name, dtype, number in [("float16", TensorProto.FLOAT16, np.float16), ("float64", TensorProto.DOUBLE, np.float64)]:
+    weights = numpy_helper.from_array(RANDOM.uniform(-1, 1, (64, 10)).astype(number), "w")
+    save(f"rows_{name}", [node("MatMul", "x w", "h"), node("Tanh", "h", "y")],
+         [tensor("x", dtype, ["N", 64])], [tensor("y", dtype, ["N", 10])], [weights])
+
+# Rows without what they have in common: the mean is one of all rows.
+save("rows_centred", [node("ReduceMean", "x axes", "m", keepdims=1), node("Sub", "x m", "y")], IMAGE, SCORES,
+     [constant("axes", [0], np.int64)])
+
+# The same in its commonest disguise: BatchNormalization as it is in training, in operators that every runtime has.
+save(
+    "rows_normalised",
+    [
+        node("ReduceMean", "x axes", "m", keepdims=1),
+        node("Sub", "x m", "d"),
+        node("Mul", "d d", "d2"),
+        node("ReduceMean", "d2 axes", "v", keepdims=1),
+        node("Add", "v epsilon", "ve"),
+        node("Sqrt", "ve", "s"),
+        node("Div", "d s", "y"),
+    ],
+    IMAGE,
+    SCORES,
+    [constant("axes", [0], np.int64), constant("epsilon", 1e-5, np.float32)],
+)
+
+# And under its own name, under which ONNX Runtime also remembers the means of earlier runs.
+save(
+    "rows_batchnorm",
+    [node("BatchNormalization", "x scale shift mean variance", "y mean2 variance2", training_mode=1)],
+    IMAGE,
+    SCORES,
+    [constant(name, [value] * 4, np.float32) for name, value in
+     [("scale", 1), ("shift", 0), ("mean", 0), ("variance", 1)]],
+)
+
+# One result for all rows, declared with an axis that says nothing about it.
+save("rows_reduced", [node("ReduceSum", "x axes", "y", keepdims=0)], IMAGE, [tensor("y", FLOAT, ["K"])],
+     [constant("axes", [0], np.int64)], check=False)
+# The same, declared as if it had a row for each: how many the slice takes is not known before the run.
+save(
+    "rows_summed",
+    [
+        node("ReduceSum", "x axes", "sum", keepdims=1),
+        node("Shape", "x", "rows", start=0, end=1),
+        node("Slice", "sum start rows", "y"),
+    ],
+    IMAGE,
+    [tensor("y", FLOAT, [None, 4])],
+    [constant("axes", [0], np.int64), constant("start", [0], np.int64)],
+)
+
+save("rows_cumulated", [node("CumSum", "x axis", "y")], IMAGE, SCORES, [constant("axis", 0, np.int64)])
+
+save(
+    "rows_reversed",
+    [node("Slice", "x starts ends axes steps", "y")],
+    IMAGE,
+    SCORES,
+    [constant(name, [value], np.int64) for name, value in
+     [("starts", -1), ("ends", -(2**31)), ("axes", 0), ("steps", -1)]],
+)
+
+save("rows_competing", [node("Softmax", "x", "y", axis=0)], IMAGE, SCORES)
+
+# Chance: no two runs agree.
+save("rows_noisy", [node("RandomUniformLike", "x", "r"), node("Add", "x r", "y")], IMAGE, SCORES)
+
+# The whole batch shares one scale, so a row's last digits hang on its neighbours.
+save(
+    "rows_quantised",
+    [node("DynamicQuantizeLinear", "x", "q scale zero"), node("DequantizeLinear", "q scale zero", "y")],
+    IMAGE,
+    SCORES,
+)
+
+# Token numbers, of which only 0 to 2 are valid, in sequences of any length.
+save(
+    "rows_embedding",
+    [
+        node("Gather", "table ids", "e"),
+        node("Cast", "mask", "m", to=FLOAT),
+        node("Unsqueeze", "m last", "mu"),
+        node("Mul", "e mu", "em"),
+        node("ReduceMean", "em middle", "pooled", keepdims=0),
+    ],
+    [tensor("ids", INT64, ["N", "S"]), tensor("mask", INT64, ["N", "S"])],
+    [tensor("em", FLOAT, ["N", "S", 8]), tensor("pooled", FLOAT, ["N", 8])],
+    [weight("table", 3, 8), constant("last", [-1], np.int64), constant("middle", [1], np.int64)],
+)
+
+# Two inputs of two types and two outputs, one of them a whole number.
+save(
+    "rows_labels",
+    [node("Where", "which x z", "p"), node("ArgMax", "p", "label", axis=1, keepdims=0)],
+    [tensor("x", FLOAT, ["N", 4]), tensor("z", FLOAT, ["N", 4]), tensor("which", TensorProto.BOOL, ["N", 1])],
+    [tensor("label", INT64, ["N"]), tensor("p", FLOAT, ["N", 4])],
+)
+
+# Nothing that it gives is a number.
+save("rows_nan", [node("Mul", "x zero", "z"), node("Div", "z zero", "y")], IMAGE, SCORES,
+     [constant("zero", 0, np.float32)])
+
+# The same for every row.
+save("rows_same", [node("Mul", "x zero", "y")], IMAGE, SCORES, [constant("zero", 0, np.float32)])
+
+# The inner axes are anything that is a multiple of 32.
+save(
+    "rows_32",
+    [node("Reshape", "x shape", "r"), node("ReduceMean", "r axes", "y", keepdims=0)],
+    [tensor("x", FLOAT, ["N", "W"])],
+    [tensor("y", FLOAT, ["N", 32])],
+    [constant("shape", [0, -1, 32], np.int64), constant("axes", [1], np.int64)],
+)
+
+# No size that anybody would guess.
+save("rows_7", [node("MatMul", "x w", "y")], [tensor("x", FLOAT, ["N", None])], [tensor("y", FLOAT, ["N", 2])],
+     [weight("w", 7, 2)], check=False)

@@ -1,9 +1,9 @@
 //! A body in HTTP chunks: its length is unknown until its end, so it is gathered in a private buffer that grows, and
 //! every byte is copied into it (and counted).
 
-use super::super::Cx;
+use super::super::{Base, Cx};
 use crate::http::{Chunked, Reject};
-use crate::service::{Claim, Piece, Refusal, Reply, Route, Service, Ticket};
+use crate::service::{Claim, Piece, Refusal, Reply, Route, Service};
 use graphpipe_schema::Code;
 use graphpipe_schema::reader::{Read, Window, read_request};
 use smallvec::smallvec;
@@ -59,22 +59,22 @@ impl<C> Chunks<C> {
     }
 
     /// The body has ended: commits it.
-    pub(super) fn commit<S>(self, ticket: Ticket, route: Route<'_>, cx: &mut Cx<'_, S>) -> Option<Reply>
+    pub(super) fn commit<S>(self, base: &mut Base, route: Route<'_>, cx: &mut Cx<'_, S>) -> Option<Reply>
     where
         S: Service<Context = C>,
     {
         if let Some(refusal) = self.refusal {
             return Some(Reply::Refused(refusal));
         }
-        let Some(claim) = self.claim else { return super::message::take(route, ticket, &[], cx) };
+        let Some(mut claim) = self.claim else { return super::message::take(base, 0, route, &[], cx) };
         let offset = claim.pieces[0].offset;
-        let message = &claim.buffer.as_slice()[offset..offset + self.gathered as usize];
+        let message = claim.destination.slice_mut(offset..offset + self.gathered as usize);
         match read_request(Window::whole(message)) {
             Err(malformed) => Some(Reply::Refused(malformed.into())),
             Ok(Read::Metadata(request)) => Some(cx.service.metadata(route, &request)),
             Ok(Read::Infer(_) | Read::Need(_)) => {
                 let claim = Claim { pieces: smallvec![Piece { message: 0..self.gathered, offset }], ..claim };
-                cx.service.commit(ticket, route, Window::split(&[], &[], self.gathered), claim)
+                base.commit(0, route, Window::split(&[], &[], self.gathered), claim, cx)
             }
         }
     }
@@ -94,7 +94,7 @@ impl<C> Chunks<C> {
         self.make_room(route, end, cx)?;
         let Some(claim) = &mut self.claim else { unreachable!("room has just been made") };
         let start = claim.pieces[0].offset + self.gathered as usize;
-        claim.buffer.as_mut_slice()[start..start + data.len()].copy_from_slice(data);
+        claim.destination.slice_mut(start..start + data.len()).copy_from_slice(data);
         cx.counters.copied_chunked.add(data.len() as u64);
         self.gathered = end;
         Ok(())
@@ -113,11 +113,11 @@ impl<C> Chunks<C> {
         let Some(piece) = claim.pieces.first().filter(|piece| piece.message == (0..larger)) else {
             return Err(Refusal::new(Code::Internal, "memory for a body was claimed in pieces"));
         };
-        if let Some(smaller) = self.claim.take() {
+        if let Some(mut smaller) = self.claim.take() {
             let from = smaller.pieces[0].offset;
-            let gathered = &smaller.buffer.as_slice()[from..from + self.gathered as usize];
+            let gathered = smaller.destination.slice_mut(from..from + self.gathered as usize);
             let to = piece.offset;
-            claim.buffer.as_mut_slice()[to..to + gathered.len()].copy_from_slice(gathered);
+            claim.destination.slice_mut(to..to + gathered.len()).copy_from_slice(gathered);
             cx.counters.copied_chunked.add(gathered.len() as u64);
             if from == to {
                 // What the service wanted to know, such as when the request came, it wanted to know of the first claim.

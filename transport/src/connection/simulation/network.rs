@@ -7,12 +7,12 @@
 
 use super::super::{Connection, Cx, Spare, Want};
 use crate::counters::Counters;
-use crate::fake::Fake;
 use crate::fake::random::Random;
+use crate::fake::{Fake, rows};
 use crate::limits::Limits;
 use crate::ring::Batch;
-use crate::service::{Reply, Ticket};
-use graphpiped_memory::{Buffer, Pool};
+use crate::service::{Reply, Service, Ticket};
+use graphpiped_memory::{Destination, Pool};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ pub(super) const CARRY_BYTES_MAX: usize = (BURST_MAX + 8) * SHARED_BYTES;
 pub(super) enum Receive {
     Nothing,
     Once(usize),
-    Fill(Buffer, Range<usize>),
+    Fill(Destination, Range<usize>),
     /// `left`: how often it still delivers after it was cancelled.
     Stream {
         left: Option<usize>,
@@ -65,6 +65,7 @@ enum Happening {
     ReceiveEnded,
     Sent,
     Replied,
+    Turned,
 }
 
 /// The connection and everything around it.
@@ -107,11 +108,13 @@ impl Network {
     pub(super) fn new(mut random: Random, pool: &Pool, stream: Vec<u8>, limits: Limits) -> Network {
         let later = Rc::new(RefCell::new(Vec::new()));
         let queue = Rc::clone(&later);
-        let service = if random.chance(40) {
-            Fake::inline(pool)
-        } else {
-            Fake::later(pool, move |ticket, reply| queue.borrow_mut().push((ticket, reply)))
+        let mut service = match random.within(0..10) {
+            0..=3 => Fake::inline(pool),
+            4..=5 => Fake::in_turn(pool),
+            _ => Fake::later(pool, move |ticket, reply| queue.borrow_mut().push((ticket, reply))),
         };
+        service.weight = random.pick(&[0, 1, 3, 1000]);
+        service.lane = random.chance(50).then(rows::lane);
         let reading_percent = random.pick(&[100, 100, 20, 1]);
         let now = Instant::now();
         Network {
@@ -158,7 +161,7 @@ impl Network {
 
     /// Turns wishes into operations, as the reactor does after every event.
     pub(super) fn flush(&mut self) {
-        if let Some(batch) = self.connection.next_batch() {
+        if let Some(batch) = self.connection.next_batch(&mut self.spare) {
             assert!(self.send.replace(batch).is_none(), "two sends at a time");
         }
         if self.connection.take_shutdown() {
@@ -178,13 +181,13 @@ impl Network {
                 self.receive = Receive::Once(bytes);
             }
             (Receive::Nothing, Want::Fill) => {
-                let (buffer, range) = self.connection.take_fill().expect("a fill was wanted and nobody has the buffer");
+                let (destination, range) = self.connection.take_fill().expect("a fill was wanted and nobody has it");
                 assert!(
-                    !range.is_empty() && range.end <= buffer.len(),
+                    !range.is_empty() && range.end <= destination.len(),
                     "a fill of {range:?} in {} bytes",
-                    buffer.len()
+                    destination.len()
                 );
-                self.receive = Receive::Fill(buffer, range);
+                self.receive = Receive::Fill(destination, range);
             }
             (Receive::Stream { left: left @ None }, want) if want != Want::Stream => {
                 *left = Some(self.random.within(0..4));
@@ -196,6 +199,11 @@ impl Network {
     /// Lets something happen, perhaps many times before the connection is asked what it wants; `false` if nothing can.
     pub(super) fn step(&mut self) -> bool {
         self.now += Duration::from_micros(self.random.within(0..50) as u64);
+        if self.connection.is_in_rows() && self.random.chance(5) {
+            self.lose_patience();
+            self.flush();
+            return true;
+        }
         let mut possible = self.possible();
         if possible.is_empty() {
             return false;
@@ -212,6 +220,7 @@ impl Network {
                 Happening::ReceiveEnded => self.receive_ended(),
                 Happening::Sent => self.sent(),
                 Happening::Replied => self.replied(),
+                Happening::Turned => self.turned(),
             }
         }
         self.flush();
@@ -244,6 +253,9 @@ impl Network {
         }
         if !self.later.borrow().is_empty() {
             possible.push(Happening::Replied);
+        }
+        if self.service.has_turn() {
+            possible.push(Happening::Turned);
         }
         possible
     }
@@ -279,16 +291,28 @@ impl Network {
                 }
                 self.with(|connection, cx| connection.received(&bytes, cx));
             }
-            Receive::Fill(mut buffer, range) => {
+            Receive::Fill(mut destination, range) => {
                 if self.random.chance(3) {
                     // Interrupted before the first byte: to be made again.
-                    return self.with(|connection, cx| connection.filled(buffer, 0, cx));
+                    return self.with(|connection, cx| connection.filled(destination, 0, cx));
                 }
                 let bytes = self.take_bytes(range.len());
-                buffer.as_mut_slice()[range.start..range.start + bytes.len()].copy_from_slice(&bytes);
-                self.with(|connection, cx| connection.filled(buffer, bytes.len(), cx));
+                destination.slice_mut(range.start..range.start + bytes.len()).copy_from_slice(&bytes);
+                self.with(|connection, cx| connection.filled(destination, bytes.len(), cx));
             }
         }
+    }
+
+    /// Others wait for the rows: a receive that has them is cancelled, and has brought nothing.
+    fn lose_patience(&mut self) {
+        match std::mem::replace(&mut self.receive, Receive::Nothing) {
+            Receive::Fill(destination, _) => self.with(|connection, cx| connection.filled(destination, 0, cx)),
+            other => self.receive = other,
+        }
+        let before = self.service.talk.apart().len();
+        self.with(Connection::set_apart);
+        assert_eq!(self.service.talk.apart().len(), before + 1);
+        assert!(!self.connection.is_in_rows(), "it has rows that others wait for");
     }
 
     /// The end of the stream, of a cancelled receive, or of the socket.
@@ -300,7 +324,7 @@ impl Network {
             return;
         }
         let is_gone = self.peer == Peer::IsGone || (self.connection.is_finished() && self.random.chance(30));
-        self.with(|connection, cx| if is_gone { connection.broken(cx) } else { connection.ended(cx) });
+        self.with(|connection, cx| if is_gone { connection.broken(cx) } else { connection.ended(false, cx) });
         drop(receive);
     }
 
@@ -329,11 +353,23 @@ impl Network {
         self.with(|connection, cx| connection.reply(ticket, &reply, cx));
     }
 
+    /// The service's turn.
+    fn turned(&mut self) {
+        let (now, mut replies) = (self.now, Vec::new());
+        self.service.turn(now, &mut |ticket, reply| replies.push((ticket, reply)));
+        for (ticket, reply) in replies {
+            self.with(|connection, cx| connection.reply(ticket, &reply, cx));
+        }
+    }
+
     /// Drops the connection and what was never delivered to it.
     pub(super) fn close(self) -> Fake {
         assert_eq!(self.backlog, 0, "what the connection held is still counted");
         assert!(self.is_closed(), "operations are in flight");
         self.later.borrow_mut().clear();
+        if let Some(lane) = &self.service.lane {
+            assert_eq!(lane.pending_rows(), 0, "rows are not given up");
+        }
         self.service
     }
 }

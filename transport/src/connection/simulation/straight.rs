@@ -13,25 +13,29 @@ use graphpipe_schema::{Code, DType};
 use graphpiped_memory::Pool;
 use std::time::{Duration, Instant};
 
-struct Straight {
-    connection: Connection<Fake>,
-    service: Fake,
-    limits: Limits,
-    counters: Counters,
-    spare: Spare,
+pub(super) struct Straight {
+    pub connection: Connection<Fake>,
+    pub service: Fake,
+    pub limits: Limits,
+    pub counters: Counters,
+    pub(super) spare: Spare,
     backlog: usize,
     now: Instant,
-    output: Vec<u8>,
+    pub output: Vec<u8>,
     /// Everything that was wanted, in order.
     wants: Vec<Want>,
 }
 
 impl Straight {
     fn new() -> Straight {
+        Straight::with_service(Fake::inline(&Pool::new(64 << 20)))
+    }
+
+    pub(super) fn with_service(service: Fake) -> Straight {
         let now = Instant::now();
         Straight {
             connection: Connection::new(0, 0, now),
-            service: Fake::inline(&Pool::new(64 << 20)),
+            service,
             limits: Limits::default(),
             counters: Counters::default(),
             spare: Spare::default(),
@@ -42,7 +46,7 @@ impl Straight {
         }
     }
 
-    fn with<R>(&mut self, act: impl FnOnce(&mut Connection<Fake>, &mut Cx<'_, Fake>) -> R) -> R {
+    pub(super) fn with<R>(&mut self, act: impl FnOnce(&mut Connection<Fake>, &mut Cx<'_, Fake>) -> R) -> R {
         let mut cx = Cx {
             service: &mut self.service,
             limits: &self.limits,
@@ -56,16 +60,16 @@ impl Straight {
     }
 
     /// Receives once, at most `max` bytes; returns how many were taken.
-    fn receive(&mut self, bytes: &[u8], max: usize) -> usize {
+    pub(super) fn receive(&mut self, bytes: &[u8], max: usize) -> usize {
         let want = self.connection.wants(&self.limits);
         self.wants.push(want);
         match want {
             Want::Nothing => 0,
             Want::Fill => {
-                let (mut buffer, range) = self.connection.take_fill().expect("a fill was wanted");
+                let (mut destination, range) = self.connection.take_fill().expect("a fill was wanted");
                 let count = range.len().min(bytes.len()).min(max);
-                buffer.as_mut_slice()[range.start..range.start + count].copy_from_slice(&bytes[..count]);
-                self.with(|connection, cx| connection.filled(buffer, count, cx));
+                destination.slice_mut(range.start..range.start + count).copy_from_slice(&bytes[..count]);
+                self.with(|connection, cx| connection.filled(destination, count, cx));
                 count
             }
             Want::Stream | Want::Bytes(_) => {
@@ -77,8 +81,8 @@ impl Straight {
         }
     }
 
-    fn send(&mut self) {
-        while let Some(batch) = self.connection.next_batch() {
+    pub(super) fn send(&mut self) {
+        while let Some(batch) = self.connection.next_batch(&mut self.spare) {
             let bytes = batch.bytes_for_test();
             self.output.extend_from_slice(&bytes);
             self.with(|connection, cx| connection.sent(batch, bytes.len(), cx));
@@ -86,7 +90,7 @@ impl Straight {
     }
 
     /// Receives and sends until all of `bytes` is taken; returns how many receives that took.
-    fn exchange(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn exchange(&mut self, bytes: &[u8]) -> usize {
         let before = self.wants.len();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -98,14 +102,14 @@ impl Straight {
         self.wants.len() - before
     }
 
-    fn replies(&self) -> Vec<Result<Vec<Sample>, i64>> {
+    pub(super) fn replies(&self) -> Vec<Result<Vec<Sample>, i64>> {
         let (frames, rest) = read_frames(&self.output);
         assert_eq!(rest, 0);
         frames.into_iter().map(|(_, message)| read_reply(message)).collect()
     }
 }
 
-fn floats(random: &mut Random, bytes: usize) -> Sample {
+pub(super) fn floats(random: &mut Random, bytes: usize) -> Sample {
     Sample { dtype: DType::Float32, shape: vec![bytes as i64 / 4], data: Data::Bytes(random.bytes(bytes)) }
 }
 
@@ -227,7 +231,7 @@ fn a_refused_connection_waits_for_the_peers_end_within_the_drain_timeout() {
     straight.now += Duration::from_secs(3);
     straight.receive(&[1; 1000], usize::MAX);
     assert_eq!(straight.connection.deadline(&straight.limits), deadline, "what is thrown away buys no time");
-    straight.with(Connection::ended);
+    straight.with(|connection, cx| connection.ended(false, cx));
     assert_eq!(straight.connection.base.phase, Phase::Dead);
     assert_eq!(straight.counters.connections_broken.get(), 0);
 }
@@ -288,9 +292,9 @@ fn an_end_that_comes_while_requests_are_held_loses_none_of_them() {
         straight.with(|connection, cx| connection.received(piece, cx));
     }
     // There is room for more replies again, and nothing has come of it yet.
-    let batch = straight.connection.next_batch().expect("replies wait");
+    let batch = straight.connection.next_batch(&mut straight.spare).expect("replies wait");
     assert_eq!(straight.connection.wants(&straight.limits), Want::Nothing);
-    straight.with(Connection::ended);
+    straight.with(|connection, cx| connection.ended(false, cx));
     straight.with(|connection, cx| connection.sent(batch, 0, cx));
     straight.send();
     assert_eq!(straight.replies().len(), 1000);

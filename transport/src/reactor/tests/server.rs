@@ -1,15 +1,18 @@
 //! A reactor with the echo behind it, on listeners of its own, and clients that block.
 
 use crate::counters::Counters;
-use crate::fake::Fake;
 use crate::fake::random::Random;
 use crate::fake::samples::{Message, Sample, read_reply};
+use crate::fake::talk::Talk;
+use crate::fake::{Fake, rows};
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::reactor::{Control, Listener, ListenerKind, Reactor};
 use crate::service::{Reply, Ticket};
 use graphpipe_schema::frame::{HEADER_BYTES, Header};
+use graphpiped_batch::Lane;
 use graphpiped_memory::Pool;
+use rustix::net::{AddressFamily, SocketType};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt;
@@ -28,6 +31,8 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) enum Replies {
     /// On the reactor.
     Inline,
+    /// On the reactor, in the service's turns.
+    InTurn,
     /// On a thread that mixes up their order.
     Elsewhere,
     /// By the test: see [`Server::pending`].
@@ -42,6 +47,9 @@ pub(super) struct Server {
     pub mailbox: Arc<Mailbox>,
     /// Replies that the test is to deliver.
     pub pending: Option<Receiver<(Ticket, Reply)>>,
+    pub talk: Arc<Talk>,
+    /// Where requests get rows, if they do.
+    pub lane: Option<Arc<Lane<()>>>,
     tcp: SocketAddr,
     unix: UnixAddr,
     reactor: Option<JoinHandle<io::Result<()>>>,
@@ -49,6 +57,15 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(limits: Limits, replies: Replies) -> Server {
+        Server::start_with(limits, replies, None)
+    }
+
+    /// One whose requests are received into rows.
+    pub(super) fn start_with_rows(limits: Limits, replies: Replies) -> Server {
+        Server::start_with(limits, replies, Some(rows::lane()))
+    }
+
+    fn start_with(limits: Limits, replies: Replies, lane: Option<Arc<Lane<()>>>) -> Server {
         static NAMES: AtomicU32 = AtomicU32::new(0);
         let name = format!("graphpiped-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed));
         let unix = UnixAddr::from_abstract_name(name).unwrap();
@@ -60,14 +77,18 @@ impl Server {
         let mailbox = Mailbox::new(1 << 17).unwrap();
         let control = Control::new(vec![Arc::clone(&mailbox)]);
         let (sender, receiver) = channel();
+        let talk = Arc::<Talk>::default();
         let parts = (pool.clone(), Arc::clone(&counters), Arc::clone(&control), Arc::clone(&mailbox));
+        let seam = (Arc::clone(&talk), lane.clone());
         let reactor = std::thread::spawn(move || {
             let (pool, counters, control, mailbox) = parts;
-            let service = match replies {
+            let mut service = match replies {
                 Replies::Inline => Fake::inline(&pool),
+                Replies::InTurn => Fake::in_turn(&pool),
                 // Nobody who waits for it any more is no reason to fail.
                 _ => Fake::later(&pool, move |ticket, reply| drop(sender.send((ticket, reply)))),
             };
+            (service.talk, service.lane) = seam;
             let listeners = vec![
                 Listener { fd: tcp_listener.into(), kind: ListenerKind::Tcp },
                 Listener { fd: unix_listener.into(), kind: ListenerKind::Unix },
@@ -80,13 +101,24 @@ impl Server {
                 std::thread::spawn(move || mix(&receiver, &mailbox));
                 None
             }
-            Replies::Inline | Replies::ByTheTest => Some(receiver),
+            Replies::Inline | Replies::InTurn | Replies::ByTheTest => Some(receiver),
         };
-        Server { pool, counters, control, mailbox, pending, tcp, unix, reactor: Some(reactor) }
+        Server { pool, counters, control, mailbox, pending, talk, lane, tcp, unix, reactor: Some(reactor) }
     }
 
     pub(super) fn tcp(&self) -> Client {
-        let stream = TcpStream::connect(self.tcp).unwrap();
+        Server::client(TcpStream::connect(self.tcp).unwrap())
+    }
+
+    /// One from another address of the loopback interface, who is taken for somebody on another machine.
+    pub(super) fn tcp_from_elsewhere(&self) -> Client {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+        rustix::net::connect(&socket, &self.tcp).unwrap();
+        Server::client(socket.into())
+    }
+
+    fn client(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -122,6 +154,21 @@ impl Server {
     pub(super) fn assert_nothing_is_held(&self) {
         until("all connections are closed", || self.control.connections() == 0);
         until("all memory is back", || self.pool.in_use_bytes() == 0);
+        until("all rows are given up", || self.rows_out() == 0);
+    }
+
+    /// Rows that requests have.
+    pub(super) fn rows_out(&self) -> usize {
+        self.lane.as_ref().map_or(0, |lane| lane.pending_rows())
+    }
+
+    /// Waits until the reactor has done so much for somebody else that it has seen what was there before.
+    pub(super) fn let_it_look(&self) {
+        let mut other = self.unix();
+        for _ in 0..20 {
+            other.send(b"GET /x HTTP/1.1\r\n\r\n").unwrap();
+            other.read_response();
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn what_was_sent_before_a_cancellation_is_not_lost() {
     }
     let pool = Pool::new(1 << 20);
     while total < 40_000 {
-        ring.fill(KEY, ours.as_fd(), pool.reserve(40_000).unwrap(), 0..40_000 - total);
+        ring.fill(KEY, ours.as_fd(), pool.reserve(40_000).unwrap().into(), 0..40_000 - total);
         total += filled(&mut ring).1.unwrap();
     }
 }
@@ -109,17 +109,17 @@ fn a_fill_waits_for_its_whole_range_and_writes_nothing_else() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let mut buffer = pool.reserve(1000).unwrap();
     buffer.as_mut_slice().fill(0xee);
-    ring.fill(KEY, ours.as_fd(), buffer, 100..900);
+    ring.fill(KEY, ours.as_fd(), buffer.into(), 100..900);
     for half in [1_u8, 2] {
         ring.poll().unwrap();
         assert!(ring.next_event().is_none());
         theirs.write_all(&[half; 400]).unwrap();
     }
     theirs.write_all(b"next").unwrap();
-    let (buffer, bytes) = filled(&mut ring);
+    let (mut destination, bytes) = filled(&mut ring);
     assert_eq!(bytes.unwrap(), 800);
     let expected = [[0xee; 100].as_slice(), &[1; 400], &[2; 400], &[0xee; 100]].concat();
-    assert_eq!(buffer.as_slice(), expected);
+    assert_eq!(destination.slice_mut(0..1000), expected);
     ring.receive(KEY, ours.as_fd(), Some(100));
     assert_eq!(received(&mut ring).0.unwrap(), b"next");
 }
@@ -129,15 +129,15 @@ fn a_fill_that_is_cancelled_says_what_it_has() {
     let mut ring = Ring::new().unwrap();
     let pool = Pool::new(1 << 20);
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let handle = ring.fill(KEY, ours.as_fd(), pool.reserve(1000).unwrap(), 0..1000);
+    let handle = ring.fill(KEY, ours.as_fd(), pool.reserve(1000).unwrap().into(), 0..1000);
     ring.poll().unwrap();
     theirs.write_all(&[7; 300]).unwrap();
     while !ring.is_ready() {}
     ring.poll().unwrap();
     ring.cancel(handle);
-    let (buffer, bytes) = filled(&mut ring);
-    assert_eq!((bytes.unwrap(), &buffer.as_slice()[..300]), (300, [7; 300].as_slice()));
-    let handle = ring.fill(KEY, ours.as_fd(), buffer, 300..1000);
+    let (mut destination, bytes) = filled(&mut ring);
+    assert_eq!((bytes.unwrap(), &*destination.slice_mut(0..300)), (300, [7; 300].as_slice()));
+    let handle = ring.fill(KEY, ours.as_fd(), destination, 300..1000);
     ring.poll().unwrap();
     ring.cancel(handle);
     assert_eq!(filled(&mut ring).1.unwrap_err().raw_os_error(), Some(libc::ECANCELED));
@@ -151,10 +151,10 @@ fn a_fill_is_short_at_the_end_of_the_stream() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.write_all(&[7; 300]).unwrap();
     drop(theirs);
-    ring.fill(KEY, ours.as_fd(), pool.reserve(1000).unwrap(), 0..1000);
-    let (buffer, bytes) = filled(&mut ring);
-    assert_eq!((bytes.unwrap(), &buffer.as_slice()[..300]), (300, [7; 300].as_slice()));
-    ring.fill(KEY, ours.as_fd(), buffer, 300..1000);
+    ring.fill(KEY, ours.as_fd(), pool.reserve(1000).unwrap().into(), 0..1000);
+    let (mut destination, bytes) = filled(&mut ring);
+    assert_eq!((bytes.unwrap(), &*destination.slice_mut(0..300)), (300, [7; 300].as_slice()));
+    ring.fill(KEY, ours.as_fd(), destination, 300..1000);
     assert_eq!(filled(&mut ring).1.unwrap(), 0);
     assert_eq!(pool.in_use_bytes(), 0);
 }
@@ -164,7 +164,7 @@ fn a_fill_on_a_socket_that_is_shut_down_gives_its_buffer_back() {
     let mut ring = Ring::new().unwrap();
     let pool = Pool::new(1 << 20);
     let (ours, _theirs) = tcp_pair();
-    ring.fill(KEY, ours.as_fd(), pool.reserve(1000).unwrap(), 0..1000);
+    ring.fill(KEY, ours.as_fd(), pool.reserve(1000).unwrap().into(), 0..1000);
     ring.poll().unwrap();
     assert!(pool.in_use_bytes() > 0);
     ours.shutdown(std::net::Shutdown::Both).unwrap();

@@ -1,0 +1,107 @@
+//! What a reactor runs itself, without a hand-over: the batches of cheap models, where what one turn has brought in is a
+//! batch; and requests of cheap models that are not batched, one by one.
+
+use crate::batching::Batching;
+use crate::cost::Learner;
+use crate::daemon::Daemon;
+use crate::lanes::ModelLane;
+use crate::registry::Entry;
+use crate::request::{Request, late};
+use crate::run::{Runner, Work, run_alone, run_batch};
+use crate::seal::take;
+use graphpiped_backend_api::{Instance, OpenError};
+use graphpiped_transport::service::{Reply, Ticket};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a reactor needs to run a model.
+struct Desk {
+    instance: Option<Box<dyn Instance>>,
+    learner: Learner,
+}
+
+/// The batches that wait for one reactor.
+pub struct InlineBatches {
+    /// By model; none for those that cost nothing.
+    desks: Vec<Option<Desk>>,
+    /// Lanes in which something has been committed, each once, and their models.
+    waiting: VecDeque<(usize, Arc<ModelLane>)>,
+}
+
+impl InlineBatches {
+    /// An instance and a learner for each model that costs anything.
+    pub fn new(daemon: &Daemon) -> Result<InlineBatches, OpenError> {
+        let desk = |entry: &Entry| {
+            if entry.served.model.is_cheap() {
+                return Ok(None);
+            }
+            let instance = Some(entry.served.model.instance()?);
+            Ok(Some(Desk { instance, learner: Learner::new(Arc::clone(&entry.served.cost)) }))
+        };
+        let desks = daemon.registry.entries().iter().map(desk).collect::<Result<Vec<_>, _>>()?;
+        // As many as a reactor can have lanes, or nearly: it grows once if there are more.
+        Ok(InlineBatches { waiting: VecDeque::with_capacity(desks.len() * crate::plan::LANES_MAX), desks })
+    }
+
+    /// Notes that something has been committed in a lane of this reactor.
+    pub fn committed(&mut self, model: usize, lane: &Arc<ModelLane>) {
+        if !self.waiting.iter().any(|(_, other)| Arc::ptr_eq(other, lane)) {
+            self.waiting.push_back((model, Arc::clone(lane)));
+        }
+    }
+
+    /// Runs one batch of the lane that has waited longest. Returns whether others wait.
+    pub fn run_one(&mut self, daemon: &Daemon, replies: &mut dyn FnMut(Ticket, Reply)) -> bool {
+        let Some((model, lane)) = self.waiting.pop_front() else { return false };
+        let served = &daemon.registry.entries()[model].served;
+        let (Some(batching), Some(desk)) = (&served.batching, &mut self.desks[model]) else {
+            unreachable!("rows belong to models that are batched")
+        };
+        let mut answer = |request: Request, reply| request.answer_here(reply, replies);
+        if let Some((sealed, seal)) = take(served, batching, &lane, lane.rows_max, &mut answer) {
+            batching.counters.sealed(sealed.rows(), seal);
+            batching.counters.inline.add(1);
+            let Desk { instance, learner } = desk;
+            let mut runner = Runner { served, batching, lane: &lane, instance, learner, pool: &daemon.pool };
+            run_batch(&mut runner, sealed, &mut answer);
+        }
+        if lane.core.has_committed() {
+            self.waiting.push_back((model, lane));
+        }
+        !self.waiting.is_empty()
+    }
+
+    /// Runs a request of a model that is not batched, at once.
+    pub fn run_alone(
+        &mut self,
+        daemon: &Daemon,
+        model: usize,
+        work: &Work,
+        deadline: Option<Instant>,
+        outputs: &[u16],
+    ) -> Reply {
+        let served = &daemon.registry.entries()[model].served;
+        let Some(Desk { instance, learner }) = &mut self.desks[model] else {
+            unreachable!("what costs nothing runs in its commit")
+        };
+        // The clock is dear beside a cheap run, so it is only asked for those who have a deadline.
+        let now = deadline.map(|_| Instant::now());
+        match now.and_then(|now| late(served, deadline, now)) {
+            Some(refusal) => Reply::Refused(refusal),
+            None => run_alone(served, instance, learner, &daemon.pool, work, outputs),
+        }
+    }
+
+    /// What a full batch of the model that takes longest takes.
+    pub fn longest(daemon: &Daemon) -> Option<Duration> {
+        let batchings = daemon.registry.entries().iter().filter_map(|entry| entry.served.batching.as_ref());
+        batchings.filter_map(|batching: &Batching| batching.cost.predict(batching.rows_max)).max()
+    }
+}
+
+impl std::fmt::Debug for InlineBatches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InlineBatches").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}

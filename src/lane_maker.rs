@@ -1,0 +1,191 @@
+//! Makes lanes: those of models whose rows have one size before anything is served, the others when requests ask for them.
+//!
+//! This is control plane: it maps memory and touches all of it, which takes milliseconds, on a thread of its own.
+
+use crate::batching::{BatchCounters, Batching, Urgent, Wish, Wishes};
+use crate::cli::InlineMode;
+use crate::cost::{Cost, Learner};
+use crate::lanes::{LaneSet, ModelLane, NoLane, RowSignature};
+use crate::model::Served;
+use crate::plan::{LANES_MAX, Lanes, MemoryPlan, ModelRows, ROWS_MAX_DEFAULT};
+use crate::probe::Probed;
+use crate::queue::Unpark;
+use crate::settings::{ModelSettings, Settings};
+use arc_swap::ArcSwap;
+use graphpiped_backend_api::Signature;
+use graphpiped_memory::Pool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tracing::debug;
+
+/// A model that may be batched, before it has lanes.
+#[derive(Debug)]
+pub struct Candidate {
+    cost: Arc<Cost>,
+    /// What all its rows look like, if they look alike.
+    rows: Option<Arc<RowSignature>>,
+    /// Whether reactors may run it.
+    inline: bool,
+}
+
+impl Candidate {
+    /// What a trial has shown of a model that may be batched.
+    pub fn new(settings: &Settings, model: &ModelSettings, signature: &Signature, probed: &Probed) -> Candidate {
+        let cost = Arc::<Cost>::default();
+        let mut learner = Learner::new(Arc::clone(&cost));
+        for &(rows, took) in &probed.costs {
+            learner.observe(rows, took);
+        }
+        let inline = match settings.inline {
+            InlineMode::Always => true,
+            InlineMode::Never => false,
+            InlineMode::Auto => {
+                model.linger.is_zero() && cost.predict(1).is_some_and(|one| one <= settings.inline_time_max)
+            }
+        };
+        Candidate { cost, rows: RowSignature::fixed(signature, &probed.row_outputs).map(Arc::new), inline }
+    }
+
+    /// What the memory plan has to know of it.
+    pub fn model_rows<'a>(&self, settings: &'a ModelSettings) -> ModelRows<'a> {
+        ModelRows {
+            name: &settings.name,
+            row: self.rows.as_ref().map(|rows| rows.bytes()),
+            max_batch: settings.max_batch,
+            queue_max: settings.queue_max,
+            inline: self.inline,
+        }
+    }
+
+    /// Its batching, with the lanes that it has from the start. `None` if there is no memory for any.
+    pub fn batching(
+        self,
+        pool: &Pool,
+        settings: &ModelSettings,
+        lanes: Option<Lanes>,
+        reactors: usize,
+    ) -> Result<Option<Batching>, NoLane> {
+        let (mut sets, mut rows_max) = (Vec::new(), settings.max_batch.unwrap_or(ROWS_MAX_DEFAULT));
+        let has_shapes = self.rows.is_none();
+        if let Some(rows) = &self.rows {
+            let Some(plan) = lanes.and_then(|lanes| lanes.shared) else { return Ok(None) };
+            rows_max = plan.rows_max;
+            sets.push(Arc::new(make(pool, rows, lanes.unwrap_or_default(), reactors, 0)?));
+        }
+        let (linger, cost) = (settings.linger, self.cost);
+        let (sets, counters) = (ArcSwap::from_pointee(sets), BatchCounters::default());
+        Ok(Some(Batching {
+            rows_max,
+            sets,
+            cost,
+            linger,
+            urgent: Urgent::default(),
+            has_shapes,
+            full_until: AtomicU64::new(0),
+            inline: self.inline,
+            counters,
+        }))
+    }
+}
+
+fn make(pool: &Pool, rows: &Arc<RowSignature>, lanes: Lanes, reactors: usize, second: u64) -> Result<LaneSet, NoLane> {
+    let shared = lanes.shared.map(|plan| ModelLane::new(pool, rows, &plan, None)).transpose()?;
+    let inline = lanes.inline.map(|plan| {
+        (0..reactors).map(|reactor| ModelLane::new(pool, rows, &plan, Some(reactor))).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(LaneSet::new(Arc::clone(rows), shared, inline.transpose()?.unwrap_or_default(), second))
+}
+
+/// Seconds since its last use before which a set of lanes is not given up for another.
+const IN_USE_SECONDS: u64 = 10;
+
+/// For how long nobody asks for lanes of a model after there was no place for one: every request would ask.
+const RETRY_SECONDS: u64 = 2;
+
+/// Makes lanes for rows of shapes that come up while the daemon serves.
+#[derive(Debug)]
+pub struct LaneMaker {
+    /// What reactors ask for.
+    pub wishes: Arc<Wishes<Unpark>>,
+    /// The models, in the order of the registry.
+    pub models: Vec<Arc<Served>>,
+    /// Where the memory comes from.
+    pub pool: Pool,
+    /// How much of it a lane gets.
+    pub plan: MemoryPlan,
+    /// How many reactors there are.
+    pub reactors: usize,
+}
+
+impl LaneMaker {
+    /// Fulfils wishes until no more come.
+    pub fn run(self) {
+        let started = Instant::now();
+        let place = self.wishes.gate().bell(0);
+        place.is_this_thread();
+        loop {
+            while let Some(wish) = self.wishes.take() {
+                self.fulfil(&wish, started.elapsed().as_secs());
+            }
+            let asleep = self.wishes.gate().fall_asleep(0);
+            if self.wishes.is_closed() {
+                return;
+            }
+            if self.wishes.is_empty() {
+                std::thread::park();
+            }
+            drop(asleep);
+        }
+    }
+
+    fn fulfil(&self, wish: &Wish, second: u64) {
+        let served = &self.models[wish.model];
+        let Some(batching) = &served.batching else { return };
+        let Some(rows) = RowSignature::of(served.signature(), &wish.shapes).map(Arc::new) else { return };
+        let shapes = wish.shapes.iter().enumerate().map(|(index, shape)| (index as u16, shape));
+        if batching.sets.load().iter().any(|set| set.rows.fits(shapes.clone())) {
+            // Several requests asked before there was an answer.
+            return;
+        }
+        let mut sets: Vec<_> = batching.sets.load().iter().cloned().collect();
+        if sets.len() >= LANES_MAX {
+            let is_free = |set: &LaneSet| set.lanes().all(|lane| lane.core.pending_rows() == 0);
+            let free = (0..sets.len()).filter(|&index| is_free(&sets[index]));
+            let oldest = free.min_by_key(|&index| sets[index].used());
+            let Some(oldest) = oldest.filter(|&oldest| sets[oldest].used() + IN_USE_SECONDS <= second) else {
+                // All of them are needed; rows of this shape run alone, and nobody asks again for a while.
+                return batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
+            };
+            // Whoever has found it and not yet claimed rows of it is answered all the same: by the lane's drop, if need be.
+            sets.remove(oldest);
+            batching.sets.store(Arc::new(sets.clone()));
+        }
+        let lanes = self.plan.later(&model_rows(served, batching), &rows.bytes());
+        match make(&self.pool, &rows, lanes, self.reactors, second) {
+            Ok(set) if set.lanes().next().is_none() => {
+                batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
+            }
+            Ok(set) => {
+                let shapes: Vec<_> = rows.inputs.iter().map(|spec| spec.inner.to_string()).collect();
+                debug!(model = served.name(), rows = %shapes.join(", "), lanes = sets.len() + 1, "lane made");
+                sets.push(Arc::new(set));
+                batching.sets.store(Arc::new(sets));
+            }
+            // Peers choose the shapes, and must not choose how much is logged.
+            Err(why) => {
+                debug!(model = served.name(), %why, "no lane for rows of a new shape; they run alone");
+                batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// What the memory plan has to know of a model whose rows differ in shape.
+fn model_rows<'a>(served: &'a Served, batching: &Batching) -> ModelRows<'a> {
+    let ModelSettings { max_batch, queue_max, .. } = served.settings;
+    ModelRows { name: served.name(), row: None, max_batch, queue_max, inline: batching.inline }
+}
+
+#[cfg(test)]
+mod tests;

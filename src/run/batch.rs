@@ -1,0 +1,259 @@
+//! The run for a batch: rows of many requests at once, and to each its own rows of the outputs.
+//!
+//! A batch that fails is split and run again, each half once, until whoever makes it fail is alone: then that request
+//! gets the error, and the others their answers.
+
+use super::{call, out_of_memory};
+use crate::batching::Batching;
+use crate::cost::Learner;
+use crate::lanes::ModelLane;
+use crate::model::Served;
+use crate::request::{Request, late};
+use graphpipe_schema::{Code, DType, Shape};
+use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced};
+use graphpiped_batch::Sealed;
+use graphpiped_memory::{BASE_ALIGN, Buffer, Frozen, Payload, Pool};
+use graphpiped_transport::service::{Content, Output, Refusal, Reply};
+use smallvec::SmallVec;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Who runs batches of a lane.
+pub struct Runner<'a> {
+    /// The model.
+    pub served: &'a Served,
+    /// Its batching.
+    pub batching: &'a Batching,
+    /// The lane that the batch is of.
+    pub lane: &'a ModelLane,
+    /// The instance; made anew after a panic.
+    pub instance: &'a mut Option<Box<dyn Instance>>,
+    /// What learns from the run.
+    pub learner: &'a mut Learner,
+    /// Memory for outputs.
+    pub pool: &'a Pool,
+}
+
+/// Outputs below this many bytes per batch are given memory for the largest batch: then the same warm block serves all.
+const SAME_BLOCK_BYTES_MAX: usize = 1 << 20;
+
+/// Why a batch has failed.
+enum Failed {
+    /// Perhaps because of one request.
+    Some(Refusal),
+    /// Whatever was in it.
+    All(Refusal),
+}
+
+/// Runs a batch, and gives every request in it to `answer`, once.
+pub fn run_batch(runner: &mut Runner<'_>, sealed: Sealed<Request>, answer: &mut dyn FnMut(Request, Reply)) {
+    let refusal = match attempt(runner, &sealed) {
+        Ok(outputs) => return distribute(runner.served, sealed, &outputs, answer),
+        Err(Failed::All(refusal)) => refusal,
+        Err(Failed::Some(refusal)) => match sealed.halves() {
+            (first, Some(second)) => {
+                runner.batching.counters.splits.add(1);
+                run_batch(runner, first, answer);
+                return run_batch(runner, second, answer);
+            }
+            (only, None) => return refuse(runner.served, only, &refusal, answer),
+        },
+    };
+    refuse(runner.served, sealed, &refusal, answer);
+}
+
+fn refuse(served: &Served, sealed: Sealed<Request>, refusal: &Refusal, answer: &mut dyn FnMut(Request, Reply)) {
+    served.counters.failures.add(1);
+    sealed.complete(|request, _| answer(request, Reply::Refused(refusal.clone())));
+}
+
+fn distribute(served: &Served, sealed: Sealed<Request>, made: &[Made], answer: &mut dyn FnMut(Request, Reply)) {
+    // The clock is dear beside a small batch, so it is only asked for those who have a deadline.
+    let mut now = None;
+    sealed.complete(|request, rows| {
+        let deadline = request.deadline();
+        let over = deadline.and_then(|_| late(served, deadline, *now.get_or_insert_with(Instant::now)));
+        let reply = match over {
+            Some(refusal) => Reply::Refused(refusal),
+            None => Reply::Outputs(request.outputs.iter().map(|&index| output(made, index, &rows)).collect()),
+        };
+        answer(request, reply);
+    });
+}
+
+fn output(made: &[Made], index: u16, rows: &Range<usize>) -> Output {
+    let made = made.iter().find(|made| made.index == index).expect("all that are wanted were made");
+    let range = made.start + rows.start * made.row_bytes..made.start + rows.end * made.row_bytes;
+    let payload = match &made.memory {
+        Memory::Ours(frozen) => Payload::new(frozen.clone(), range),
+        Memory::Lent(owner) => Payload::lent(Arc::clone(owner), range),
+    };
+    Output { dtype: made.dtype, shape: with_rows(&made.shape, rows.len()), content: Content::Payload(payload) }
+}
+
+/// An output of the whole batch.
+struct Made {
+    index: u16,
+    dtype: DType,
+    /// Of all rows.
+    shape: Shape,
+    row_bytes: usize,
+    memory: Memory,
+    /// Where it begins there.
+    start: usize,
+}
+
+enum Memory {
+    Ours(Frozen),
+    Lent(Arc<dyn AsRef<[u8]> + Send + Sync>),
+}
+
+/// An output that somebody in the batch wants.
+struct Wanted {
+    index: u16,
+    /// The shape of all rows and where they go, if that is known before the run.
+    prepared: Option<(Shape, Range<usize>)>,
+}
+
+type List<T> = SmallVec<[T; 2]>;
+
+fn attempt(runner: &mut Runner<'_>, sealed: &Sealed<Request>) -> Result<List<Made>, Failed> {
+    let rows = sealed.rows();
+    let signature = &runner.lane.rows;
+    let shapes: List<Shape> = signature.inputs.iter().map(|spec| spec.shape(rows)).collect();
+    let inputs = signature.inputs.iter().zip(&shapes).enumerate().map(|(index, (spec, shape))| Input {
+        index,
+        dtype: spec.dtype,
+        shape: shape.dims(),
+        elements: Elements::Bytes(sealed.column(index)),
+    });
+    let inputs: List<Input<'_>> = inputs.collect();
+    let (wanted, bytes) = plan(runner, sealed);
+    let mut buffer = match bytes {
+        0 => None,
+        bytes => {
+            let reserved = runner.pool.reserve(bytes);
+            Some(reserved.map_err(|error| Failed::All(out_of_memory("the outputs", &error)))?)
+        }
+    };
+    let mut slots = slots(&wanted, buffer.as_mut());
+    let started = Instant::now();
+    let outcome = call(runner.served, runner.instance, &inputs, &mut slots);
+    let took = started.elapsed();
+    runner.served.counters.run_nanoseconds.add(took.as_nanos() as u64);
+    outcome.map_err(Failed::Some)?;
+    runner.learner.observe(rows, took);
+    let produced: List<Option<Produced>> = slots.into_iter().map(|slot| slot.produced).collect();
+    let memory = buffer.map(Buffer::freeze);
+    let made = wanted
+        .into_iter()
+        .zip(produced)
+        .map(|(wanted, produced)| made(runner, wanted, produced, rows, sealed, memory.as_ref()));
+    made.collect()
+}
+
+/// Every output that somebody wants, once; and the bytes for those whose size is known.
+fn plan(runner: &Runner<'_>, sealed: &Sealed<Request>) -> (List<Wanted>, usize) {
+    let (rows, rows_max) = (sealed.rows(), runner.lane.rows_max);
+    let mut wanted: List<Wanted> = SmallVec::new();
+    let (mut bytes, mut bytes_max) = (0, 0_usize);
+    for (request, _) in sealed.requests() {
+        for &index in &request.outputs {
+            if wanted.iter().any(|wanted| wanted.index == index) {
+                continue;
+            }
+            let spec = runner.lane.rows.outputs.get(usize::from(index)).and_then(Option::as_ref);
+            let prepared = spec.map(|spec| (spec.shape(rows), bytes..bytes + rows * spec.bytes));
+            if let (Some(spec), Some((_, range))) = (spec, &prepared) {
+                bytes = range.end.next_multiple_of(BASE_ALIGN);
+                bytes_max += (rows_max * spec.bytes).next_multiple_of(BASE_ALIGN);
+            }
+            wanted.push(Wanted { index, prepared });
+        }
+    }
+    (wanted, if bytes > 0 && bytes_max <= SAME_BLOCK_BYTES_MAX { bytes.max(bytes_max) } else { bytes })
+}
+
+fn slots<'b>(wanted: &[Wanted], buffer: Option<&'b mut Buffer>) -> List<OutputSlot<'b>> {
+    let mut rest: &'b mut [u8] = buffer.map(Buffer::as_mut_slice).unwrap_or_default();
+    let mut at = 0;
+    let slots = wanted.iter().map(|wanted| {
+        let prepared = wanted.prepared.as_ref().map(|(shape, range)| {
+            let (_, from_start) = std::mem::take(&mut rest).split_at_mut(range.start - at);
+            let (bytes, behind) = from_start.split_at_mut(range.len());
+            (rest, at) = (behind, range.end);
+            Prepared { shape: *shape, bytes }
+        });
+        OutputSlot { index: wanted.index.into(), prepared, produced: None }
+    });
+    slots.collect()
+}
+
+/// An output as it was made, if it has a row for each row of the batch.
+fn made(
+    runner: &Runner<'_>,
+    wanted: Wanted,
+    produced: Option<Produced>,
+    rows: usize,
+    sealed: &Sealed<Request>,
+    memory: Option<&Frozen>,
+) -> Result<Made, Failed> {
+    let Wanted { index, prepared } = wanted;
+    let dtype = runner.served.signature().outputs[usize::from(index)].dtype;
+    let (dtype, shape, memory, start) = match (produced, prepared, memory) {
+        (Some(Produced::InPlace), Some((shape, range)), Some(memory)) => {
+            (dtype, shape, Memory::Ours(memory.clone()), range.start)
+        }
+        // Nothing but empty outputs was prepared: there is no buffer, and nothing in it.
+        (Some(Produced::InPlace), Some((shape, _)), None) => (dtype, shape, Memory::Lent(Arc::new([])), 0),
+        (Some(Produced::Lent { shape, dtype, owner }), ..) => (dtype, shape, Memory::Lent(owner), 0),
+        (Some(Produced::SameAsInput(position)), ..) => {
+            let spec = runner.lane.rows.inputs.get(position).ok_or_else(|| wrong(runner, index, None, rows))?;
+            let memory = Memory::Ours(kept(runner, sealed.column(position))?);
+            (spec.dtype, spec.shape(rows), memory, 0)
+        }
+        _ => return Err(wrong(runner, index, None, rows)),
+    };
+    let bytes = shape.bytes(dtype).unwrap_or(u64::MAX);
+    let is_there = match &memory {
+        Memory::Ours(_) => true,
+        Memory::Lent(owner) => (**owner).as_ref().len() as u64 == bytes,
+    };
+    if shape.dims().first() != Some(&(rows as i64)) || !is_there {
+        return Err(wrong(runner, index, Some(shape), rows));
+    }
+    Ok(Made { index, dtype, shape, row_bytes: bytes as usize / rows, memory, start })
+}
+
+/// A copy of rows that a model gives back as they are: the rows of a lane are needed for other requests.
+fn kept(runner: &Runner<'_>, rows: &[u8]) -> Result<Frozen, Failed> {
+    let reserved = runner.pool.reserve(rows.len());
+    let mut buffer = reserved.map_err(|error| Failed::All(out_of_memory("the outputs", &error)))?;
+    buffer.as_mut_slice().copy_from_slice(rows);
+    runner.batching.counters.copied_passed.add(rows.len() as u64);
+    Ok(buffer.freeze())
+}
+
+/// The failure of a model that does not give a row for a row. Nobody can tell whose rows are whose.
+fn wrong(runner: &Runner<'_>, index: u16, shape: Option<Shape>, rows: usize) -> Failed {
+    let counter = &runner.batching.counters.wrong_rows;
+    counter.add(1);
+    let name = &runner.served.signature().outputs[usize::from(index)].name;
+    let gave = shape.map_or("nothing of the size that it says".into(), |shape| format!("shape {shape}"));
+    let message = format!("output \"{name}\": the model gave {gave} for a batch of {rows} rows");
+    if counter.get() == 1 {
+        let model = runner.served.name();
+        tracing::error!(model, "{message}; its requests cannot be told apart, so serve it with batch = \"off\"");
+    }
+    Failed::All(Refusal::new(Code::ModelFailed, message))
+}
+
+/// The shape with another first axis.
+fn with_rows(shape: &Shape, rows: usize) -> Shape {
+    let mut with = Shape::SCALAR;
+    for dim in std::iter::once(&(rows as i64)).chain(&shape.dims()[1..]) {
+        with.push(*dim).expect("it was a shape with a first axis before");
+    }
+    with
+}
