@@ -1,25 +1,26 @@
-//! The bare framework: ONNX Runtime runs the sample model again and again, on one thread, in memory that stays where it is.
-//! Nothing that serves this model can take less.
+//! The bare framework: ONNX Runtime runs a model again and again, in memory that stays where it is. Nothing that serves this
+//! model can take less.
 
 use crate::cores;
 use crate::npy::npy;
 use crate::options::Bench;
 use crate::socket::warm_memory;
 use crate::spread::quantile;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{Backend, Elements, Input, Instance, Options, OutputSlot, Prepared, Produced};
+use graphpiped_backend_api::{
+    Backend, Dim, Elements, Input, Instance, Model, Options, OutputSlot, Prepared, Produced, TensorSpec,
+};
 use graphpiped_backend_onnx::{Locations, OnnxBackend};
 use memmap2::MmapMut;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The sample model.
 pub const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/digits.onnx");
 /// Where the project keeps ONNX Runtime; the daemon finds it there too.
 const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/onnxruntime");
-/// One picture.
-const IMAGE: [i64; 2] = [1, 64];
 
 /// How long runs take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,43 +33,84 @@ pub struct Runs {
     pub p99_us: f64,
 }
 
-/// The model, ready to run.
+/// An open model.
+pub struct Framework {
+    model: Arc<dyn Model>,
+}
+
+impl Framework {
+    /// Opens a model with so many threads within a run.
+    pub fn open(path: &Path, threads: usize) -> Result<Framework> {
+        let locations = Locations::new(None, vec![RUNTIME.into()], "get it with `make runtime`");
+        let model = OnnxBackend::new(locations).open(path, &Options { intra_threads: threads })?;
+        Ok(Framework { model })
+    }
+
+    /// Makes ready to run so many rows at a time; each element of the one input is a number from 0 to 16.
+    pub fn rows(&self, rows: usize) -> Result<BareLoop> {
+        let signature = self.model.signature();
+        let [input] = signature.inputs.as_slice() else {
+            bail!("the model has {} inputs, not one", signature.inputs.len());
+        };
+        ensure!(input.dtype == DType::Float32, "the model's input is {}, not float32", input.dtype);
+        let input = Tensor::new(input, rows)?;
+        let outputs = signature.outputs.iter().map(|output| Tensor::new(output, rows));
+        let mut bare =
+            BareLoop { instance: self.model.instance()?, input, outputs: outputs.collect::<Result<Vec<Tensor>>>()? };
+        let numbers: Vec<f32> = (0..bare.input.bytes.len() / 4).map(|index| (index % 17) as f32).collect();
+        bare.set_input(&numbers);
+        Ok(bare)
+    }
+}
+
+/// A model, ready to run the same rows again and again.
 pub struct BareLoop {
     instance: Box<dyn Instance>,
-    image: MmapMut,
-    probabilities: MmapMut,
-    digit: MmapMut,
+    input: Tensor,
+    outputs: Vec<Tensor>,
 }
 
 impl BareLoop {
-    /// Opens the model with one thread, as the daemon does by default.
+    /// Opens the sample model for one row and with one thread, as the daemon does by default.
     pub fn open() -> Result<BareLoop> {
-        let locations = Locations::new(None, vec![RUNTIME.into()], "get it with `make runtime`");
-        let model = OnnxBackend::new(locations).open(Path::new(DIGITS), &Options { intra_threads: 1 })?;
-        let mut image = warm_memory(64 * 4)?;
-        for (index, pixel) in image.chunks_exact_mut(4).enumerate() {
-            pixel.copy_from_slice(&((index % 17) as f32).to_le_bytes());
-        }
-        Ok(BareLoop { instance: model.instance()?, image, probabilities: warm_memory(10 * 4)?, digit: warm_memory(8)? })
+        Framework::open(Path::new(DIGITS), 1)?.rows(1)
     }
 
-    /// The picture and what the framework makes of it, as NumPy files: the input, and the first output.
+    /// The input and what the framework makes of it, as NumPy files: the input, and the first output.
     pub fn golden(&mut self) -> Result<[Vec<u8>; 2]> {
         self.once()?;
-        Ok([npy("<f4", &IMAGE.map(|size| size as usize), &self.image), npy("<f4", &[1, 10], &self.probabilities)])
+        Ok([self.input.npy()?, self.outputs[0].npy()?])
     }
 
-    /// Runs for so long on the server's core, after a tenth of it for warming up.
+    /// Runs as long as a measurement takes on the server's core, after a tenth of it for warming up.
     pub fn run(&mut self, bench: &Bench) -> Result<Runs> {
+        self.run_for(bench, bench.duration)
+    }
+
+    /// The same for so long.
+    pub fn run_for(&mut self, bench: &Bench, duration: Duration) -> Result<Runs> {
         cores::elsewhere(&[bench.server_core], || {
-            self.repeat(bench.duration / 10)?;
-            let mut nanoseconds = self.repeat(bench.duration)?;
+            self.repeat(duration / 10)?;
+            let mut nanoseconds = self.repeat(duration)?;
             let sum = Duration::from_nanos(nanoseconds.iter().sum());
             nanoseconds.sort_unstable();
             let micros = |part| quantile(&nanoseconds, part) as f64 / 1e3;
             let rate = nanoseconds.len() as f64 / sum.as_secs_f64();
             Ok(Runs { rate, p50_us: micros(0.5), p99_us: micros(0.99) })
         })?
+    }
+
+    /// Sets all numbers of the input.
+    pub fn set_input(&mut self, numbers: &[f32]) {
+        for (bytes, number) in self.input.bytes.chunks_exact_mut(4).zip(numbers) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    /// What the last run made.
+    #[cfg(test)]
+    pub fn output(&self, index: usize) -> &[u8] {
+        &self.outputs[index].bytes
     }
 
     /// Nanoseconds of each run, at least of one.
@@ -85,10 +127,15 @@ impl BareLoop {
         Ok(nanoseconds)
     }
 
-    fn once(&mut self) -> Result<()> {
-        let elements = Elements::Bytes(&self.image[..]);
-        let inputs = [Input { index: 0, dtype: DType::Float32, shape: &IMAGE, elements }];
-        let mut outputs = [slot(0, &[1, 10], &mut self.probabilities)?, slot(1, &[1], &mut self.digit)?];
+    /// Runs once.
+    pub fn once(&mut self) -> Result<()> {
+        let elements = Elements::Bytes(&self.input.bytes[..]);
+        let inputs = [Input { index: 0, dtype: DType::Float32, shape: &self.input.shape, elements }];
+        let slots = self.outputs.iter_mut().enumerate().map(|(index, output)| {
+            let prepared = Some(Prepared { shape: output.shape, bytes: &mut output.bytes });
+            OutputSlot { index, prepared, produced: None }
+        });
+        let mut outputs: Vec<OutputSlot<'_>> = slots.collect();
         self.instance.run(&inputs, &mut outputs)?;
         let are_in_place = outputs.iter().all(|slot| matches!(slot.produced, Some(Produced::InPlace)));
         ensure!(are_in_place, "the outputs are not where they were to be");
@@ -96,7 +143,33 @@ impl BareLoop {
     }
 }
 
-fn slot<'a>(index: usize, shape: &[i64], bytes: &'a mut [u8]) -> Result<OutputSlot<'a>> {
-    let shape = Shape::new(shape).context("a shape of two dimensions")?;
-    Ok(OutputSlot { index, prepared: Some(Prepared { shape, bytes }), produced: None })
+/// Memory of an input or output.
+struct Tensor {
+    dtype: DType,
+    shape: Shape,
+    bytes: MmapMut,
+}
+
+impl Tensor {
+    /// Of so many rows of what a model says.
+    fn new(spec: &TensorSpec, rows: usize) -> Result<Tensor> {
+        let dims = spec.dims.as_deref().with_context(|| format!("{spec} is of unknown rank"))?;
+        let mut shape = Shape::SCALAR;
+        for (axis, dim) in dims.iter().enumerate() {
+            let size = match dim {
+                Dim::Fixed(size) => *size,
+                Dim::Symbol(_) | Dim::Any if axis == 0 => rows as u64,
+                Dim::Symbol(_) | Dim::Any => bail!("{spec} is open in another dimension than the first"),
+            };
+            shape.push(i64::try_from(size)?).with_context(|| format!("{spec} has too many dimensions"))?;
+        }
+        let bytes = shape.bytes(spec.dtype).with_context(|| format!("{spec} has no size"))?;
+        Ok(Tensor { dtype: spec.dtype, shape, bytes: warm_memory(usize::try_from(bytes)?)? })
+    }
+
+    /// As a NumPy file, of float32.
+    fn npy(&self) -> Result<Vec<u8>> {
+        ensure!(self.dtype == DType::Float32, "{} is not float32", self.dtype);
+        Ok(npy("<f4", &self.shape.iter().map(|size| *size as usize).collect::<Vec<usize>>(), &self.bytes))
+    }
 }

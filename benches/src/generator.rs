@@ -46,7 +46,23 @@ pub struct Found {
     pub reply_bytes: usize,
     /// Whether the client says that it was busier than the server, so that rate and latency are its own.
     pub is_client_bound: bool,
+    /// Rows of a batch on average, if the server counts them.
+    pub batch_rows: Option<f64>,
 }
+
+/// What a run has found in which a server was asked for more than it can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Overload {
+    /// Replies with outputs per second.
+    pub goodput: f64,
+    /// Requests per second that should have been sent.
+    pub intended: f64,
+    /// Of these, the part that was answered with `busy`, between 0 and 1.
+    pub busy_part: f64,
+}
+
+/// How the report calls a request that was refused because the server was busy.
+const BUSY: &str = "busy (5)";
 
 /// The load generator.
 #[derive(Debug)]
@@ -62,6 +78,21 @@ impl Generator {
 
     /// Asks for so long, after a while for warming up. An error among the replies is an error here.
     pub fn run(&self, question: &Question, load: Load, window: Duration, more: &[&str]) -> Result<Found> {
+        let (report, busy) = self.report(question, load, window, more)?;
+        let mut found = read(&report)?;
+        found.client_us = busy? * 1e6 / found.rate;
+        ensure!(question.server.is_none() || found.server_us > 0.0, "the report says nothing of the server");
+        Ok(found)
+    }
+
+    /// Asks so many times a second, whatever the server does. That it is busy is no error here, anything else is.
+    pub fn overload(&self, question: &Question, load: Load, window: Duration, rate: f64) -> Result<Overload> {
+        let (report, _) = self.report(question, load, window, &["--rate", &format!("{rate:.0}")])?;
+        read_overload(&report)
+    }
+
+    /// Runs it: its report, and how many cores it kept busy.
+    fn report(&self, question: &Question, load: Load, window: Duration, more: &[&str]) -> Result<(Value, Result<f64>)> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let report = folder.path().join("report.json");
         let warm_up = window.mul_f64(0.2);
@@ -88,10 +119,9 @@ impl Generator {
         let is_report_there = output.status.success() || output.status.code() == Some(NOT_CLEAN);
         ensure!(is_report_there, "graphpipe-loadgen ended with {}:\n{said}", output.status);
         let report = std::fs::read(&report).context("the report of graphpipe-loadgen")?;
-        let mut found = read(&serde_json::from_slice(&report).context("the report of graphpipe-loadgen")?)?;
-        found.client_us = busy? * 1e6 / found.rate;
-        ensure!(question.server.is_none() || found.server_us > 0.0, "the report says nothing of the server");
-        Ok(found)
+        let report: Value = serde_json::from_slice(&report).context("the report of graphpipe-loadgen")?;
+        ensure!(report["format"] == 1, "its format is {}, not 1", report["format"]);
+        Ok((report, busy))
     }
 }
 
@@ -101,14 +131,10 @@ fn seconds(duration: Duration) -> String {
 
 /// What a report says of its only round.
 fn read(report: &Value) -> Result<Found> {
-    ensure!(report["format"] == 1, "its format is {}, not 1", report["format"]);
     let round = &report["points"][0]["rounds"][0];
     if let Some(errors) = round["errors"].as_object().filter(|errors| !errors.is_empty()) {
         bail!("there were errors: {errors:?}; {}", round["error_texts"]);
     }
-    let number = |value: &Value, name: &str| {
-        value[name].as_f64().with_context(|| format!("the report of graphpipe-loadgen has no number {name:?}"))
-    };
     let rate = number(round, "rate")?;
     ensure!(rate > 0.0, "nothing was answered");
     Ok(Found {
@@ -121,7 +147,32 @@ fn read(report: &Value) -> Result<Found> {
         is_client_bound: !round["generator"]["bottleneck"].is_null(),
         // At the ends of the window a part of a reply may count, so this is good to a byte only in a long one.
         reply_bytes: (number(round, "received_bytes_per_s")? / rate).round() as usize,
+        batch_rows: batch_rows(&round["batches"])?,
     })
+}
+
+/// Rows of a batch on average.
+fn batch_rows(batches: &Value) -> Result<Option<f64>> {
+    if batches.is_null() {
+        return Ok(None);
+    }
+    Ok(Some(number(batches, "rows")? / number(batches, "count")?))
+}
+
+fn read_overload(report: &Value) -> Result<Overload> {
+    let round = &report["points"][0]["rounds"][0];
+    let errors = round["errors"].as_object().context("the report of graphpipe-loadgen has no errors")?;
+    if errors.keys().any(|kind| kind != BUSY) {
+        bail!("there were other errors than {BUSY}: {errors:?}; {}", round["error_texts"]);
+    }
+    let (seconds, intended) = (number(round, "seconds")?, number(round, "intended")?);
+    let busy = errors.get(BUSY).and_then(Value::as_f64).unwrap_or_default();
+    ensure!(seconds > 0.0 && intended > 0.0, "nothing was sent");
+    Ok(Overload { goodput: number(round, "rate")?, intended: intended / seconds, busy_part: busy / intended })
+}
+
+fn number(value: &Value, name: &str) -> Result<f64> {
+    value[name].as_f64().with_context(|| format!("the report of graphpipe-loadgen has no number {name:?}"))
 }
 
 #[cfg(test)]
@@ -168,9 +219,23 @@ mod tests {
     }
 
     #[test]
-    fn a_report_of_another_format_is_not_guessed_at() {
+    fn a_batch_has_its_rows_on_average_where_they_are_counted() {
         let mut report = report();
-        report["format"] = json!(2);
-        assert!(read(&report).is_err());
+        assert_eq!(read(&report).unwrap().batch_rows, None);
+        report["points"][0]["rounds"][0]["batches"] = json!({ "count": 4, "rows": 50.0, "buckets": [] });
+        assert_eq!(read(&report).unwrap().batch_rows, Some(12.5));
+    }
+
+    #[test]
+    fn of_an_overload_only_busy_replies_are_no_error() {
+        let mut report = report();
+        let round = &mut report["points"][0]["rounds"][0];
+        round["seconds"] = json!(2.0);
+        round["intended"] = json!(20_000);
+        round["errors"] = json!({ "busy (5)": 15_000 });
+        let found = read_overload(&report).unwrap();
+        assert_eq!((found.goodput, found.intended, found.busy_part), (1000.0, 10_000.0, 0.75));
+        report["points"][0]["rounds"][0]["errors"]["timeout"] = json!(1);
+        assert!(read_overload(&report).unwrap_err().to_string().contains("timeout"));
     }
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod aim;
 mod companion;
 mod cores;
 mod crowd;
@@ -15,9 +16,12 @@ mod exchange;
 mod floor;
 mod framework;
 mod generator;
+mod interval;
 mod machine;
 mod metrics;
+mod models;
 mod npy;
+mod onnx;
 mod options;
 mod programs;
 mod socket;
@@ -26,6 +30,7 @@ mod table;
 mod usage;
 mod valgrind;
 mod watch;
+mod wire;
 mod wrk;
 
 use anyhow::{Context, Result};
@@ -55,12 +60,13 @@ fn ended(outcome: Result<()>) -> ExitCode {
 
 fn measure(options: &Options) -> Result<()> {
     let bench = options.bench()?;
+    let programs = options.chosen()?;
     // What is missing is said now, and not after minutes.
-    for program in options.chosen() {
+    for program in &programs {
         program.check(&bench, options).with_context(|| program.title().to_owned())?;
     }
     machine::print_header(&bench)?;
-    for program in options.chosen() {
+    for program in programs {
         let busy = machine::Busy::now()?;
         println!("\n## {}\n", program.title());
         program.run(&bench, options).with_context(|| program.title().to_owned())?;

@@ -2,19 +2,26 @@
 
 use crate::cores;
 use crate::programs::Program;
+use crate::programs::batching::Part;
 use crate::spread;
 use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
+use clap::builder::PossibleValue;
+use clap::{Parser, ValueEnum};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
+
+/// What `--quick` means.
+const QUICK_ROUNDS: usize = 2;
+const QUICK_SECONDS: f64 = 0.1;
 
 /// Measures graphpiped, each number beside a floor of the same run.
 #[derive(Debug, Parser)]
 #[command(name = "graphpiped-benches", max_term_width = 100)]
 pub struct Options {
-    /// What to measure. Default: everything but `instrument`, and `allocator` without its flag.
-    #[arg(value_enum, value_name = "PROGRAM")]
-    programs: Vec<Program>,
+    /// What to measure. Default: everything but `instrument`, `batching` and `zero_copy`, and `allocator` without its flag.
+    #[arg(value_enum, value_name = "PROGRAM [PART]")]
+    words: Vec<Word>,
     /// The daemon's binary. Default: graphpiped beside this program.
     #[arg(long, value_name = "PATH")]
     daemon: Option<PathBuf>,
@@ -30,10 +37,13 @@ pub struct Options {
     /// Seconds of each measurement.
     #[arg(long, value_name = "N", default_value_t = 0.5)]
     seconds: f64,
+    /// Two rounds of a tenth of a second each: whether everything works, and nothing else.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
     /// Where chance begins, by which each round's order is made.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The connections of `idle`, if the limit of open files allows as many.
+    /// The connections of `idle`, program and part, if the limit of open files allows as many.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub connections: usize,
     /// The core of the server. Default: the first one that this process may use.
@@ -63,22 +73,74 @@ pub struct Bench {
     pub server_core: usize,
     /// Where this program runs.
     pub client_core: usize,
+    /// Whether the numbers are not to be looked at.
+    pub is_quick: bool,
+}
+
+/// What may stand on the command line: a program, or a part of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Program(Program),
+    Part(Part),
+}
+
+impl ValueEnum for Word {
+    fn value_variants<'a>() -> &'a [Word] {
+        static WORDS: LazyLock<Vec<Word>> = LazyLock::new(|| {
+            let programs = Program::value_variants().iter().map(|program| Word::Program(*program));
+            // A part that is called like a program is told from it by where it stands.
+            let parts = Part::ALL.into_iter().filter(|part| Program::from_str(part.name(), false).is_err());
+            programs.chain(parts.map(Word::Part)).collect()
+        });
+        &WORDS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Word::Program(program) => program.to_possible_value(),
+            Word::Part(part) => Some(PossibleValue::new(part.name()).help(part.help())),
+        }
+    }
+}
+
+/// Programs, and the parts that stand behind `batching`.
+fn sorted(words: &[Word]) -> Result<(Vec<Program>, Vec<Part>)> {
+    let (mut programs, mut parts) = (Vec::new(), Vec::new());
+    for word in words {
+        let is_behind = programs.last() == Some(&Program::Batching);
+        match word {
+            Word::Part(part) if is_behind => parts.push(*part),
+            Word::Program(program) if is_behind && Part::named(program.title()).is_some() => {
+                parts.extend(Part::named(program.title()));
+            }
+            Word::Part(part) => bail!("`{0}` is a part of `batching`: write `batching {0}`", part.name()),
+            Word::Program(program) => programs.push(*program),
+        }
+    }
+    Ok((programs, parts))
 }
 
 impl Options {
     /// What to measure.
-    pub fn chosen(&self) -> Vec<Program> {
-        if !self.programs.is_empty() {
-            return self.programs.clone();
+    pub fn chosen(&self) -> Result<Vec<Program>> {
+        let (programs, _) = sorted(&self.words)?;
+        if !programs.is_empty() {
+            return Ok(programs);
         }
         let is_possible = |program: &Program| match program {
             // Without a second binary there is nothing to compare.
             Program::Allocator => self.system_allocator.is_some(),
-            // Others' programs are asked for by name.
-            Program::Instrument => false,
+            // What needs others' programs or root, and what takes longer than all the rest, are asked for by name.
+            Program::Instrument | Program::Batching | Program::ZeroCopy => false,
             _ => true,
         };
-        Program::ALL.into_iter().filter(is_possible).collect()
+        Ok(Program::ALL.into_iter().filter(is_possible).collect())
+    }
+
+    /// Which parts of `batching`.
+    pub fn parts(&self) -> Result<Vec<Part>> {
+        let (_, parts) = sorted(&self.words)?;
+        Ok(if parts.is_empty() { Part::ALL.into() } else { parts })
     }
 
     /// Checks all that can be checked before the first measurement, and moves this thread to its core.
@@ -97,12 +159,13 @@ impl Options {
         Ok(Bench {
             daemon: checked_binary(&or_beside(self.daemon.as_deref(), "graphpiped")?, "--daemon")?,
             loadgen: or_beside(self.loadgen.as_deref(), "graphpipe-loadgen")?,
-            rounds: self.rounds,
-            duration: Duration::from_secs_f64(self.seconds),
+            rounds: if self.quick { QUICK_ROUNDS } else { self.rounds },
+            duration: Duration::from_secs_f64(if self.quick { QUICK_SECONDS } else { self.seconds }),
             seed: self.seed,
             cores: allowed,
             server_core,
             client_core,
+            is_quick: self.quick,
         })
     }
 }
@@ -129,4 +192,39 @@ pub fn checked_binary(path: &Path, flag: &str) -> Result<PathBuf> {
     let is_debug = found.components().any(|part| part.as_os_str() == "debug");
     ensure!(!is_debug, "{} is a debug build; {hint}", found.display());
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Options {
+        Options::try_parse_from(["graphpiped-benches"].iter().chain(words)).expect("these words are known")
+    }
+
+    #[test]
+    fn a_word_that_is_both_means_what_it_stands_behind() {
+        let options = read(&["idle", "batching", "mlp", "idle", "latency"]);
+        assert_eq!(options.chosen().unwrap(), [Program::Idle, Program::Batching, Program::Latency]);
+        assert_eq!(options.parts().unwrap(), [Part::Mlp, Part::Idle]);
+    }
+
+    #[test]
+    fn without_a_part_it_is_all_of_them() {
+        let options = read(&["batching"]);
+        assert_eq!(options.chosen().unwrap(), [Program::Batching]);
+        assert_eq!(options.parts().unwrap(), Part::ALL);
+    }
+
+    #[test]
+    fn a_part_alone_is_told_where_it_belongs() {
+        let error = read(&["latency", "mlp"]).chosen().unwrap_err().to_string();
+        assert_eq!(error, "`mlp` is a part of `batching`: write `batching mlp`");
+    }
+
+    #[test]
+    fn what_takes_long_is_not_done_unless_it_is_asked_for() {
+        let chosen = read(&[]).chosen().unwrap();
+        assert!(chosen.contains(&Program::Latency) && !chosen.contains(&Program::Batching), "{chosen:?}");
+    }
 }

@@ -2,11 +2,11 @@
 //! either asleep in the kernel or polling.
 
 use crate::address::Address;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use memmap2::{Advice, MmapMut};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
-use std::net::TcpStream;
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, sockopt};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -37,6 +37,16 @@ pub fn connect(address: &Address) -> Result<OwnedFd> {
     };
     let socket = socket.with_context(|| format!("connecting to {address}"))?;
     prepare(&socket, matches!(address, Address::Tcp(_)))?;
+    Ok(socket)
+}
+
+/// Connects over TCP from an address of one's own.
+pub fn connect_from(from: Ipv4Addr, address: &Address) -> Result<OwnedFd> {
+    let Address::Tcp(to) = address else { bail!("{address} is not reached over TCP") };
+    let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    net::bind(&socket, &SocketAddrV4::new(from, 0)).with_context(|| format!("binding to {from}"))?;
+    net::connect(&socket, to).with_context(|| format!("connecting to {address} from {from}"))?;
+    prepare(&socket, true)?;
     Ok(socket)
 }
 

@@ -117,10 +117,11 @@ def graphpiped(daemon: Path) -> Peer:
 
     def launch(place: Place) -> Launch:
         socket = place.folder / "graphpiped.sock"
+        batching = ["--max-batch", str(place.batch_max)] if place.batch_max > 1 else ["--batch", "off"]
         command = [
             str(daemon), "serve", "--model", f"{place.model.name}={place.model.path}", "--intra-threads", "1",
             "--instances", "1", "--io-threads", "1", "--listen", f"tcp://127.0.0.1:{place.port}",
-            "--listen", f"unix:{socket}", "--log", "warn", "--onnxruntime", str(paths.ONNXRUNTIME),
+            "--listen", f"unix:{socket}", "--log", "warn", "--onnxruntime", str(paths.ONNXRUNTIME), *batching,
         ]
         tcp = f"127.0.0.1:{place.port}"
         return Launch(command, {
@@ -129,7 +130,8 @@ def graphpiped(daemon: Path) -> Peer:
             "graphpiped, UDS": Target(f"unix:{socket}", "native"),
         })
 
-    return Peer("graphpiped", "graphpiped", launch, settings="one reactor and one instance, both on the one core")
+    settings = "one reactor and one instance, both on the one core"
+    return Peer("graphpiped", "graphpiped", launch, settings=settings, batching=AT_ONCE)
 
 
 def flask(place: Place) -> Launch:

@@ -6,7 +6,7 @@
 //! Neither side spins, so that no floor sleeps where the daemon stays awake; what spinning gains is in `latency`.
 
 use super::NO_SPIN;
-use crate::address::{Address, Family};
+use super::transport::Transport;
 use crate::crowd::{Crowd, Load};
 use crate::daemon::Daemon;
 use crate::exchange::Exchange;
@@ -14,12 +14,11 @@ use crate::floor::{Floor, Shape};
 use crate::framework::{BareLoop, DIGITS, Runs};
 use crate::generator::{Found, Generator, Question};
 use crate::options::Bench;
-use crate::socket::CONGESTION;
 use crate::spread::{Spread, quantile};
 use crate::table::Table;
 use crate::usage::Cpu;
 use anyhow::{Context, Result};
-use std::fmt::{Display, Formatter};
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -30,45 +29,9 @@ const BUSY: f64 = 0.9;
 /// How long the run takes that verifies replies and learns their size.
 const FIRST: Duration = Duration::from_millis(500);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transport {
-    Http,
-    Tcp,
-    Unix,
-}
-
-impl Transport {
-    const ALL: [Transport; 3] = [Transport::Http, Transport::Tcp, Transport::Unix];
-
-    fn family(self) -> Family {
-        if self == Transport::Unix { Family::Unix } else { Family::Tcp }
-    }
-
-    fn protocol(self) -> &'static str {
-        if self == Transport::Http { "graphpipe-http" } else { "native" }
-    }
-
-    fn target(self, daemon: &Daemon) -> String {
-        match (self, daemon.address(self.family())) {
-            (Transport::Http, Address::Tcp(address)) => format!("http://{address}/"),
-            (_, address) => address.to_string(),
-        }
-    }
-
-    /// HTTP has one request under way on a connection.
-    fn loads(self) -> &'static [Load] {
-        if self == Transport::Http { &Load::ALL[..2] } else { &Load::ALL }
-    }
-}
-
-impl Display for Transport {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Transport::Http => "HTTP",
-            Transport::Tcp => "TCP",
-            Transport::Unix => "UDS",
-        })
-    }
+/// HTTP has one request under way on a connection.
+fn loads(transport: Transport) -> &'static [Load] {
+    if transport == Transport::Http { &Load::ALL[..2] } else { &Load::ALL }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,14 +137,11 @@ fn cases_of(
     transport: Transport,
     golden: &Golden,
 ) -> Result<Vec<Case>> {
-    let target = transport.target(daemon);
-    let (protocol, server) = (transport.protocol(), Some(daemon.pid()));
-    let congestion = (transport.family() == Family::Tcp).then_some(CONGESTION);
-    let question = Question { target, protocol, request: model.request(golden), congestion, server };
+    let question = transport.question(daemon, model.request(golden));
     let verify = ["--verify", &model.verification(golden)];
     let first = generator.run(&question, Load::ALL[0], FIRST, &verify)?;
     let sizes = Exchange::of_sizes(first.request_bytes, first.reply_bytes)?;
-    let cases = transport.loads().iter().map(|load| Case {
+    let cases = loads(transport).iter().map(|load| Case {
         model,
         transport,
         load: *load,

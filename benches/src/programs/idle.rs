@@ -89,7 +89,7 @@ fn measure(address: &Address, pid: u32, exchange: &Exchange, connections: usize)
 }
 
 /// Connections that have made one request each.
-fn crowd(address: &Address, exchange: &Exchange, connections: usize) -> Result<Vec<OwnedFd>> {
+pub fn crowd(address: &Address, exchange: &Exchange, connections: usize) -> Result<Vec<OwnedFd>> {
     let mut sockets = Vec::with_capacity(connections);
     for _ in 0..connections {
         let mut caller = Caller::connect(address, exchange, Wait::Block)?;
@@ -101,7 +101,7 @@ fn crowd(address: &Address, exchange: &Exchange, connections: usize) -> Result<V
 
 /// Raises the limit of open files as far as it goes, for this process and those that it starts; returns how many connections
 /// either side can have.
-fn raise_file_limit() -> Result<usize> {
+pub fn raise_file_limit() -> Result<usize> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("RLIMIT_NOFILE")?;
     Ok(maximum.map_or(usize::MAX, |files| files.saturating_sub(SPARE_FILES) as usize))

@@ -1,6 +1,7 @@
 //! The programs: one file for each question that is asked of the daemon.
 
 mod allocator;
+pub mod batching;
 mod copies;
 mod cpu;
 mod end_to_end;
@@ -9,6 +10,8 @@ mod instructions;
 mod instrument;
 mod large;
 mod latency;
+mod transport;
+mod zero_copy;
 
 use crate::framework::BareLoop;
 use crate::generator::Generator;
@@ -39,11 +42,17 @@ pub enum Program {
     Instrument,
     /// Two allocators, with --system-allocator PATH.
     Allocator,
+    /// What batching gains and what it costs. Not by default: it takes ten minutes. Names of its parts may follow; without
+    /// one it is all of them.
+    Batching,
+    /// What --zero-copy-send is worth, between network namespaces and over loopback. Not by default: one has to be root.
+    #[value(name = "zero_copy")]
+    ZeroCopy,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Program; 9] = [
+    pub const ALL: [Program; 11] = [
         Program::Latency,
         Program::Large,
         Program::Cpu,
@@ -53,6 +62,8 @@ impl Program {
         Program::Instructions,
         Program::Instrument,
         Program::Allocator,
+        Program::Batching,
+        Program::ZeroCopy,
     ];
 
     /// What stands above its tables.
@@ -67,6 +78,8 @@ impl Program {
             Program::Instructions => "instructions",
             Program::Instrument => "instrument",
             Program::Allocator => "allocator",
+            Program::Batching => "batching",
+            Program::ZeroCopy => "zero_copy",
         }
     }
 
@@ -74,10 +87,11 @@ impl Program {
     pub fn check(self, bench: &Bench, options: &Options) -> Result<()> {
         match self {
             Program::Latency | Program::Large | Program::Cpu | Program::Idle | Program::Copies => Ok(()),
-            Program::EndToEnd => Generator::find(bench).and(BareLoop::open()).map(drop),
+            Program::EndToEnd | Program::Batching => Generator::find(bench).and(BareLoop::open()).map(drop),
             Program::Instructions => valgrind::version().map(drop),
             Program::Instrument => Generator::find(bench).and(wrk::check()),
             Program::Allocator => allocator::other_build(options.system_allocator.as_deref()).map(drop),
+            Program::ZeroCopy => zero_copy::check(),
         }
     }
 
@@ -93,6 +107,8 @@ impl Program {
             Program::Instructions => instructions::run(bench),
             Program::Instrument => instrument::run(bench),
             Program::Allocator => allocator::run(bench, options.system_allocator.as_deref()),
+            Program::Batching => batching::run(bench, &options.parts()?, options.connections),
+            Program::ZeroCopy => zero_copy::run(bench),
         }
     }
 }
