@@ -37,6 +37,10 @@ pub async fn open_all(settings: &Settings) -> Result<Vec<Loaded>, String> {
 
 /// Runs the model a few times, on a thread that may block.
 async fn try_batching(settings: &ModelSettings, opened: Opened) -> Result<(Probed, Opened), String> {
+    if opened.model.is_cheap() {
+        let verdict = Verdict::Not { why: "a run costs nothing".into() };
+        return Ok((Probed { verdict, costs: Vec::new(), row_outputs: Vec::new() }, opened));
+    }
     let (model, mode, name) = (opened.model.clone(), settings.batch, settings.name.clone());
     let rows_max = settings.max_batch.unwrap_or(ROWS_MAX_DEFAULT);
     let probed = tokio::task::spawn_blocking(move || probe(&*model, mode, rows_max, Instant::now)).await;

@@ -22,7 +22,7 @@
 //! | --- | --- | --- | --- |
 //! | `Word` (state, rows claimed, rows finished, generation) | everybody | always | one atomic word; every transition is one compare-and-swap in one total function of [`word`](mod@word) |
 //! | `Lane::open` (version, arena) | everybody | always | one atomic word; the version makes a slow replacement fail |
-//! | `Free` (a bit per arena) | everybody | always | the bit of an arena is set exactly while its state is `Idle` and nobody is opening it: whoever clears it owns the arena |
+//! | `Free` (a bit per arena) | everybody | always | the bit of an arena is set only while its state is `Idle` and nobody is opening or freeing it: whoever clears it owns the arena |
 //! | bytes of a claim's rows | the [`Claim`], or the kernel operation that it was moved into | from the claim to the commit | `claimed` only grows within a generation, so rows are handed out once; a claim is not `Clone` |
 //! | `cells[row]`, the claim's `T` and length | whoever commits | before it stores `ready[row]` | only the claim's owner can commit, once: the claim is consumed |
 //! | `ready[row]` (rows of the claim that begins there; 0 = nothing committed) | the committer sets it (`Release`), a taker clears it by compare-and-swap (`Acquire`) | while the row is not finished | of several takers one wins, and it has everything that was written before the commit |
