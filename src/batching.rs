@@ -136,10 +136,8 @@ pub struct BatchCounters {
     pub seals: [Counter; Seal::ALL.len()],
     /// Batches that reactors ran themselves.
     pub inline: Counter,
-    /// Runs of parts of a batch that had failed.
+    /// Batches, and parts of batches, that failed and were split.
     pub splits: Counter,
-    /// Requests that went away before they ran.
-    pub gone: Counter,
     /// Requests that found no rows free, and were received into a buffer of their own.
     pub overflows: Counter,
     /// Bytes copied into rows of requests that had been received into a buffer of their own.

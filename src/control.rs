@@ -231,6 +231,7 @@ fn executor(daemon: &Daemon, entry: &Entry, place: usize) -> Result<Executor, Fa
         returns: daemon.returns.clone(),
         running: daemon.running.clone(),
         next_set: 0,
+        has_left: false,
     })
 }
 

@@ -41,6 +41,8 @@ pub struct Executor {
     pub running: Arc<AtomicUsize>,
     /// The set of lanes to look into first: the one behind the last.
     pub next_set: usize,
+    /// Whether its last batch has left rows behind.
+    pub has_left: bool,
 }
 
 impl Executor {
@@ -85,8 +87,9 @@ impl Executor {
         false
     }
 
-    fn seal(&self, batching: &Batching, lane: &Arc<ModelLane>) -> Option<(Sealed<Request>, Seal)> {
-        let has_waited = !batching.linger.is_zero() && lane.core.has_committed();
+    fn seal(&mut self, batching: &Batching, lane: &Arc<ModelLane>) -> Option<(Sealed<Request>, Seal)> {
+        // What was left behind by the last batch has waited already.
+        let has_waited = !batching.linger.is_zero() && !self.has_left && lane.core.has_committed();
         if has_waited {
             self.linger(batching, lane);
         }
@@ -104,6 +107,10 @@ impl Executor {
         }
         let (sealed, seal) = sealed?;
         let more = lane.core.committed_rows();
+        self.has_left = more > 0;
+        if !self.has_left {
+            batching.urgent.clear();
+        }
         if more > 0 {
             // Somebody else may be idle, and has been woken for less or not at all.
             self.queue.announce(more.div_ceil(worthwhile.min(lane.rows_max)));
@@ -118,9 +125,12 @@ impl Executor {
         let is_full = || lane.core.committed_rows() >= lane.rows_max;
         // Whoever commits announces it, so this looks again each time that something came.
         while !is_full() && Instant::now() < until() && !self.queue.is_closed() {
-            self.queue.sleep(self.place, Some(until()), is_full);
+            self.queue.sleep(self.place, Some(until()), || is_full() || until() <= Instant::now());
         }
-        batching.urgent.clear();
+        if !self.queue.is_empty() {
+            // It was woken for these as well, and somebody else may be idle.
+            self.queue.announce(1);
+        }
     }
 
     fn run_sealed(&mut self, batching: &Batching, lane: &ModelLane, sealed: Sealed<Request>, seal: Seal) {
@@ -136,13 +146,24 @@ impl Executor {
         self.ring();
     }
 
-    /// Takes a request from the queue and runs it, or puts it into a lane where it joins others; `false` if none waits.
+    /// Takes requests from the queue: puts as many as make a batch into a lane, where they join others, or runs one alone;
+    /// `false` if none waits.
     fn run_job(&mut self) -> bool {
-        let Some(job) = self.queue.take() else { return false };
-        let Some(job) = self.gather(job) else { return true };
+        let mut rows_gathered = 0;
+        let job = loop {
+            let Some(job) = self.queue.take() else { return rows_gathered > 0 };
+            match self.gather(job) {
+                (Some(job), _) => break job,
+                (None, rows) => rows_gathered += rows,
+            }
+            if rows_gathered >= self.served.batching.as_ref().map_or(0, |batching| batching.rows_max) {
+                return true;
+            }
+        };
         let started = Instant::now();
         let Job { request, work } = job;
         if request.is_gone() {
+            self.served.counters.gone.add(1);
             request.forget();
             return true;
         }
@@ -164,19 +185,21 @@ impl Executor {
         true
     }
 
-    /// Copies a request into rows, if it fits into a lane and others are there or coming; gives it back otherwise.
-    fn gather(&self, job: Job) -> Option<Job> {
-        let Some(batching) = &self.served.batching else { return Some(job) };
-        let Some(set) = batching.find(&job.work.shapes()) else { return Some(job) };
-        let Some(lane) = &set.shared else { return Some(job) };
+    /// Copies a request into rows, if it fits into a lane and others are there or coming, and says how many; gives it back
+    /// otherwise.
+    fn gather(&self, job: Job) -> (Option<Job>, usize) {
+        let Some(batching) = &self.served.batching else { return (Some(job), 0) };
+        let Some(set) = batching.find(&job.work.shapes()) else { return (Some(job), 0) };
+        let Some(lane) = &set.shared else { return (Some(job), 0) };
         let joins_others = !self.queue.is_empty() || lane.core.has_committed();
         let rows = job.work.rows().filter(|rows| joins_others && (1..=lane.rows_max).contains(rows));
-        let Some(claim) = rows.and_then(|rows| lane.core.claim(rows)) else { return Some(job) };
+        let Some(claim) = rows.and_then(|rows| lane.core.claim(rows)) else { return (Some(job), 0) };
         let Job { request, work } = job;
+        let rows = claim.rows();
         let (claim, bytes) = work.copy_into(claim);
         batching.counters.copied_gather.add(bytes);
         lane.core.commit(claim, request);
-        None
+        (None, rows)
     }
 
     /// Wakes the reactors that sleep, for the replies that were delivered.

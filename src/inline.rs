@@ -2,6 +2,7 @@
 //! batch; and requests of cheap models that are not batched, one by one.
 
 use crate::batching::Batching;
+use crate::cli::InlineMode;
 use crate::cost::Learner;
 use crate::daemon::Daemon;
 use crate::lanes::ModelLane;
@@ -59,7 +60,8 @@ impl InlineBatches {
             unreachable!("rows belong to models that are batched")
         };
         let mut answer = |request: Request, reply| request.answer_here(reply, replies);
-        if let Some((sealed, seal)) = take(served, batching, &lane, lane.rows_max, &mut answer) {
+        let rows_max = rows_of_a_turn(daemon.inline, batching.cost.rows_within(daemon.inline_time_max), lane.rows_max);
+        if let Some((sealed, seal)) = take(served, batching, &lane, rows_max, &mut answer) {
             batching.counters.sealed(sealed.rows(), seal);
             batching.counters.inline.add(1);
             let Desk { instance, learner } = desk;
@@ -100,8 +102,30 @@ impl InlineBatches {
     }
 }
 
+/// How many rows a reactor runs in one turn: with `auto` no more than it has time for, because the sockets wait meanwhile.
+/// The rest is for its next turn.
+fn rows_of_a_turn(mode: InlineMode, rows_in_time: usize, rows_max: usize) -> usize {
+    match mode {
+        InlineMode::Auto => rows_in_time.clamp(1, rows_max),
+        InlineMode::Always | InlineMode::Never => rows_max,
+    }
+}
+
 impl std::fmt::Debug for InlineBatches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InlineBatches").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reactor_runs_no_more_rows_in_a_turn_than_it_has_time_for() {
+        assert_eq!(rows_of_a_turn(InlineMode::Auto, 4, 128), 4);
+        assert_eq!(rows_of_a_turn(InlineMode::Auto, 0, 128), 1, "what is there has to be run");
+        assert_eq!(rows_of_a_turn(InlineMode::Auto, usize::MAX, 128), 128);
+        assert_eq!(rows_of_a_turn(InlineMode::Always, 4, 128), 128);
     }
 }

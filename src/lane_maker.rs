@@ -148,25 +148,18 @@ impl LaneMaker {
             // Several requests asked before there was an answer.
             return;
         }
-        let mut sets: Vec<_> = batching.sets.load().iter().cloned().collect();
-        if sets.len() >= LANES_MAX {
-            let is_free = |set: &LaneSet| set.lanes().all(|lane| lane.core.pending_rows() == 0);
-            let free = (0..sets.len()).filter(|&index| is_free(&sets[index]));
-            let oldest = free.min_by_key(|&index| sets[index].used());
-            let Some(oldest) = oldest.filter(|&oldest| sets[oldest].used() + IN_USE_SECONDS <= second) else {
-                // All of them are needed; rows of this shape run alone, and nobody asks again for a while.
-                return batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
-            };
-            // Whoever has found it and not yet claimed rows of it is answered all the same: by the lane's drop, if need be.
-            sets.remove(oldest);
-            batching.sets.store(Arc::new(sets.clone()));
-        }
         let lanes = self.plan.later(&model_rows(served, batching), &rows.bytes());
+        if lanes.shared.is_none() && lanes.inline.is_none() {
+            // Rows so large that no lane has room for two batches of one.
+            return;
+        }
+        if batching.sets.load().len() >= LANES_MAX && !give_up_one(batching, second) {
+            // All of them are needed; rows of this shape run alone, and nobody asks again for a while.
+            return batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
+        }
         match make(&self.pool, &rows, lanes, self.reactors, second) {
-            Ok(set) if set.lanes().next().is_none() => {
-                batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
-            }
             Ok(set) => {
+                let mut sets: Vec<_> = batching.sets.load().iter().cloned().collect();
                 let shapes: Vec<_> = rows.inputs.iter().map(|spec| spec.inner.to_string()).collect();
                 debug!(model = served.name(), rows = %shapes.join(", "), lanes = sets.len() + 1, "lane made");
                 sets.push(Arc::new(set));
@@ -179,6 +172,23 @@ impl LaneMaker {
             }
         }
     }
+}
+
+/// Gives up the set that was used least recently, if none of its rows is in use and it has not been used for a while.
+fn give_up_one(batching: &Batching, second: u64) -> bool {
+    let is_free = |set: &LaneSet| set.lanes().all(|lane| lane.core.pending_rows() == 0);
+    let before = batching.sets.load_full();
+    let idle = before.iter().filter(|set| is_free(set) && set.used() + IN_USE_SECONDS <= second);
+    let Some(oldest) = idle.min_by_key(|set| set.used()) else { return false };
+    let others: Vec<_> = before.iter().filter(|set| !Arc::ptr_eq(set, oldest)).cloned().collect();
+    batching.sets.store(Arc::new(others));
+    if is_free(oldest) {
+        return true;
+    }
+    // Somebody had found it before, and has claimed rows of it now: it is in use after all. Who claims even later is
+    // answered when the lane is dropped.
+    batching.sets.store(before);
+    false
 }
 
 /// What the memory plan has to know of a model whose rows differ in shape.

@@ -53,7 +53,8 @@ impl RowSignature {
     /// What rows look like whose inputs have these shapes (each with its first axis), by index in the signature. `None` if
     /// such rows cannot be put together.
     pub fn of(signature: &Signature, shapes: &[Shape]) -> Option<RowSignature> {
-        let one_row: SmallVec<[Shape; 2]> = shapes.iter().map(|shape| with_rows(shape, 1)).collect::<Option<_>>()?;
+        let one_row: SmallVec<[Shape; 2]> =
+            shapes.iter().map(|shape| with_rows(shape.dims(), 1)).collect::<Option<_>>()?;
         let inputs = signature.inputs.iter().zip(&one_row);
         let inputs = inputs.map(|(spec, shape)| RowSpec::new(spec.dtype, shape)).collect::<Option<Vec<_>>>()?;
         let known: SmallVec<[(usize, &[i64]); 2]> =
@@ -67,16 +68,16 @@ impl RowSignature {
     }
 
     /// The row signature of a model whose rows can have one size only. `outputs` are the shapes of rows of outputs that a
-    /// trial has shown, for those that the signature does not tell.
+    /// trial has shown, which count for more than what the signature says.
     pub fn fixed(signature: &Signature, outputs: &[Option<Shape>]) -> Option<RowSignature> {
         let shape = |spec: &TensorSpec| {
-            let shape = with_rows(&spec.metadata_shape(), 1)?;
+            let shape = with_rows(spec.metadata_shape().dims(), 1)?;
             spec.dims.as_ref().filter(|_| shape.dims().iter().all(|&dim| dim >= 0)).map(|_| shape)
         };
         let shapes = signature.inputs.iter().map(shape).collect::<Option<Vec<_>>>()?;
         let mut rows = RowSignature::of(signature, &shapes)?;
         for ((row, spec), shown) in rows.outputs.iter_mut().zip(&signature.outputs).zip(outputs) {
-            if let (None, Some(inner)) = (&row, shown) {
+            if let Some(inner) = shown {
                 let bytes = inner.bytes(spec.dtype).and_then(|bytes| usize::try_from(bytes).ok());
                 *row = bytes.map(|bytes| RowSpec { dtype: spec.dtype, inner: *inner, bytes });
             }
@@ -87,7 +88,8 @@ impl RowSignature {
     /// Bytes of a row, as the memory plan wants them.
     pub fn bytes(&self) -> RowBytes {
         let inputs = self.inputs.iter().map(|spec| spec.bytes).collect();
-        RowBytes { inputs, outputs: self.outputs.iter().flatten().map(|spec| spec.bytes).sum() }
+        let outputs = self.outputs.iter().flatten().fold(0, |sum: usize, spec| sum.saturating_add(spec.bytes));
+        RowBytes { inputs, outputs }
     }
 
     /// Whether requests with inputs of these indices and shapes have such rows.
@@ -100,9 +102,10 @@ impl RowSignature {
     }
 }
 
-fn with_rows(shape: &Shape, rows: i64) -> Option<Shape> {
-    let (_, inner) = shape.dims().split_first()?;
-    let mut with = Shape::new(&[rows])?;
+/// A shape with so many rows in the place of its first axis; `None` if it has no axis.
+pub fn with_rows(dims: &[i64], rows: usize) -> Option<Shape> {
+    let (_, inner) = dims.split_first()?;
+    let mut with = Shape::new(&[rows as i64])?;
     inner.iter().try_for_each(|&dim| with.push(dim))?;
     Some(with)
 }

@@ -91,6 +91,8 @@ fn copies(page: &mut Text, daemon: &Daemon) {
 
 fn memory(page: &mut Text, daemon: &Daemon) {
     let stats = daemon.pool.stats();
+    let apart = daemon.counters.iter().map(|counters| counters.rows_set_apart.get()).sum();
+    page.one("graphpiped_rows_set_apart_total", "counter", "Requests of slow senders that left their rows.", apart);
     page.one("graphpiped_memory_budget_bytes", "gauge", "What --memory allows.", stats.budget_bytes);
     page.one("graphpiped_memory_mapped_bytes", "gauge", "Lanes, and buffers in use or idle.", stats.mapped_bytes);
     page.one("graphpiped_memory_lanes_bytes", "gauge", "Set aside for lanes.", stats.set_aside_bytes);
@@ -111,6 +113,9 @@ fn models(page: &mut Text, daemon: &Daemon) {
     counter("graphpiped_model_panics_total", "Runs that panicked.", |e| e.served.counters.panics.get());
     counter("graphpiped_model_busy_total", "Requests refused by a full queue.", |e| e.served.counters.busy.get());
     counter("graphpiped_model_late_total", "Requests whose deadline passed first.", |e| e.served.counters.late.get());
+    counter("graphpiped_model_gone_total", "Requests not run because their client had gone.", |e| {
+        e.served.counters.gone.get()
+    });
     let seconds = daemon.registry.entries().iter().map(|entry| {
         let nanoseconds = entry.served.counters.run_nanoseconds.get();
         (format!("model=\"{}\"", entry.served.name()), nanoseconds as f64 / 1e9)

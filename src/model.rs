@@ -43,8 +43,10 @@ pub struct ModelCounters {
     pub panics: Counter,
     /// Requests refused because the queue was full.
     pub busy: Counter,
-    /// Requests whose deadline passed before they ran.
+    /// Requests whose deadline passed before there was an answer.
     pub late: Counter,
+    /// Requests that were not run because their client had gone.
+    pub gone: Counter,
     /// Nanoseconds of runs on executors.
     pub run_nanoseconds: Counter,
     /// Bytes of tensors moved because they were not aligned for their type.

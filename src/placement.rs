@@ -158,11 +158,6 @@ impl Placement {
     pub fn may_wish(&self, batching: &Batching) -> bool {
         self.second >= batching.full_until.load(Ordering::Relaxed)
     }
-
-    /// When the turn has begun.
-    pub fn now(&self) -> Instant {
-        self.now
-    }
 }
 
 #[cfg(test)]

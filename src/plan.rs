@@ -325,6 +325,9 @@ const WEIGHT_MAX_LEAST: u32 = 64;
 /// and few enough that somebody else's does not wait for long.
 const ALONE_PER_INSTANCE: u32 = 4;
 
+/// Requests of a connection of which nothing is known yet.
+const UNKNOWN: u32 = 16;
+
 impl Weights {
     /// The weights, where the batches of the models have so many rows at most.
     ///
@@ -348,6 +351,12 @@ impl Weights {
     pub fn alone(self, instances: usize) -> u32 {
         let instances = u32::try_from(instances).unwrap_or(u32::MAX).max(1);
         (self.max / instances.saturating_mul(ALONE_PER_INSTANCE)).max(1)
+    }
+
+    /// Of a request of which nothing is known yet: old clients' requests, of which they have one at a time, and messages
+    /// that can only be understood as a whole.
+    pub fn unknown(self) -> u32 {
+        (self.max / UNKNOWN).max(1)
     }
 
     /// Of a request to a model that costs nothing.

@@ -1,9 +1,9 @@
 //! Whether rows of several requests may be run together, found out when a model is opened; and what its runs cost.
 //!
 //! Mixing strangers' rows wrongly would be the worst that a server could do, so a model has to show that it does not. Its
-//! signature must claim it ([`claims`]): the same dynamic first axis everywhere. Then it is run ([`trial`]) on random rows:
+//! signature must claim it (`claims`): the same dynamic first axis everywhere. Then it is run (`trial`) on random rows:
 //! each alone, and several of them together in different orders. Every output must have a row for each row of input, and
-//! it must be the one that the row got alone, within the rounding of its type ([`compare`]). A row that is run twice alone
+//! it must be the one that the row got alone, within the rounding of its type (`compare`). A row that is run twice alone
 //! must give the same twice, or nothing of all this would mean anything.
 //!
 //! In doubt a model is not batched, and one line says why. The chance in it is seeded: the same file gets the same

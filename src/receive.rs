@@ -1,5 +1,5 @@
 //! From a head to a claim: what has been seen of a request decides what memory is claimed for it. What is made of it when it
-//! is filled is in [`commit`].
+//! is filled is in `commit`.
 //!
 //! | what has been seen of a request | what is claimed | what is checked when |
 //! | --- | --- | --- |
@@ -94,19 +94,19 @@ pub fn claim(
         if let Some(payload) = payload
             && let Some(layout) = claim::apart(std::slice::from_ref(&payload), length)
         {
-            return reserve(daemon, layout, daemon.weights.free(), arrived, Known::Payload(payload));
+            return reserve(daemon, layout, daemon.weights.unknown(), arrived, Known::Payload(payload));
         }
     }
     let layout = claim::whole(first_payload(request), length);
     let known = Known::Nothing(layout.offsets[0]);
-    reserve(daemon, layout, daemon.weights.free(), arrived, known)
+    reserve(daemon, layout, daemon.weights.unknown(), arrived, known)
 }
 
 /// Claims memory for a message of which nothing is known but its length.
 pub fn claim_message(daemon: &Daemon, length: u32) -> Result<Claim<Context>, Refusal> {
     let layout = claim::whole(0, length);
     let known = Known::Nothing(layout.offsets[0]);
-    reserve(daemon, layout, daemon.weights.free(), Some(Instant::now()), known)
+    reserve(daemon, layout, daemon.weights.unknown(), Some(Instant::now()), known)
 }
 
 fn reserve(

@@ -10,7 +10,7 @@ use graphpiped_transport::mailbox::Mailbox;
 use graphpiped_transport::service::{Reply, Ticket};
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Where replies wait for a reactor. The transport's mailbox is one; tests have others.
 pub trait Letterbox: Send + Sync + Debug {
@@ -47,15 +47,15 @@ impl Letterbox for Mailbox {
 pub struct Returns {
     letterbox: Arc<dyn Letterbox>,
     away: AtomicUsize,
-    /// By slot of a connection: the first generation that is not known to be gone.
-    gone_before: Box<[AtomicU32]>,
+    /// By slot of a connection: the generation that has gone last, plus one; 0 = none has.
+    gone: Box<[AtomicU64]>,
 }
 
 impl Returns {
     /// The way back through this letterbox, of a reactor whose connections have slots below `slots`.
     pub fn new(letterbox: Arc<dyn Letterbox>, slots: usize) -> Returns {
-        let gone_before = (0..slots).map(|_| AtomicU32::new(0)).collect();
-        Returns { letterbox, away: AtomicUsize::new(0), gone_before }
+        let gone = (0..slots).map(|_| AtomicU64::new(0)).collect();
+        Returns { letterbox, away: AtomicUsize::new(0), gone }
     }
 
     /// Counts a request that is about to leave; `false` if there might be no room for its reply. To be called by the
@@ -97,16 +97,16 @@ impl Returns {
     /// Notes that nobody waits for the replies to a connection's requests. To be called by the reactor's thread only.
     pub fn gone(&self, connection: u32, generation: u32) {
         // A slot beyond the table was never promised anything: its requests are run for nobody.
-        if let Some(first) = self.gone_before.get(connection as usize) {
-            first.store(generation.wrapping_add(1), Ordering::Relaxed);
+        if let Some(gone) = self.gone.get(connection as usize) {
+            gone.store(u64::from(generation) + 1, Ordering::Relaxed);
         }
     }
 
-    /// Whether nobody waits for this reply any more. A hint: who has just gone may not be known yet.
+    /// Whether nobody waits for this reply any more. A hint: who has just gone may not be known yet, nor who had the slot
+    /// before the one that has gone last.
     pub fn is_gone(&self, ticket: Ticket) -> bool {
-        let first = self.gone_before.get(ticket.connection as usize).map(|first| first.load(Ordering::Relaxed));
-        // Generations wrap around; what lies half the numbers ahead lies behind.
-        first.is_some_and(|first| ticket.generation.wrapping_sub(first) > u32::MAX / 2)
+        let gone = self.gone.get(ticket.connection as usize).map(|gone| gone.load(Ordering::Relaxed));
+        gone == Some(u64::from(ticket.generation) + 1)
     }
 }
 
@@ -172,12 +172,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_gone_takes_its_past_with_it_and_nothing_else() {
+    fn a_connection_that_is_gone_is_not_taken_for_another() {
         let returns = Returns::new(Opened::new(2), 2);
         let of = |connection, generation| Ticket { connection, generation, ..TICKET };
-        assert!(!returns.is_gone(of(1, 0)));
+        assert!(!returns.is_gone(of(1, 0)) && !returns.is_gone(of(1, u32::MAX)), "nobody has gone");
         returns.gone(1, 5);
-        assert!(returns.is_gone(of(1, 5)) && returns.is_gone(of(1, 4)));
+        assert!(returns.is_gone(of(1, 5)));
         assert!(!returns.is_gone(of(1, 6)), "the next connection in its slot");
         assert!(!returns.is_gone(of(0, 5)), "another slot");
         returns.gone(7, 1);

@@ -1,6 +1,6 @@
 //! Runs of a model: inputs where the kernel put them, outputs where the socket will take them from.
 //!
-//! Here, the run for one request that has memory of its own; in [`batch`], the run for the rows of many. Both are done by
+//! Here, the run for one request that has memory of its own; in `batch`, the run for the rows of many. Both are done by
 //! executors and, for what costs less than handing it over, by the reactor. The only bytes copied here are those of
 //! strings, which frameworks take and give by value; they are counted.
 
@@ -61,6 +61,9 @@ pub enum Place {
     /// Byte strings, in the message.
     Strings,
 }
+
+/// What is run by rows has been compared with its number of rows before.
+const HAS_ROWS: &str = "a shape with rows has a first axis";
 
 /// As many as most models have, without an allocation.
 type Outputs = SmallVec<[Output; 1]>;

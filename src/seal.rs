@@ -36,7 +36,12 @@ pub fn take(
             if left.is_zero() {
                 return Verdict::Reject;
             }
-            rows_in_time = rows_in_time.min(batching.cost.rows_within(left));
+            // One that is believed to come too late even alone must not make others wait for a second run; it is tried all
+            // the same, as what is believed may be wrong.
+            let in_time = batching.cost.rows_within(left);
+            if in_time > 0 {
+                rows_in_time = rows_in_time.min(in_time);
+            }
         }
         // What is believed of the model's speed may be wrong, so the first request is always tried.
         if !is_empty && rows > rows_in_time {
@@ -48,7 +53,7 @@ pub fn take(
     };
     let rejected = |request: Request| {
         if request.is_gone() {
-            batching.counters.gone.add(1);
+            served.counters.gone.add(1);
             return request.forget();
         }
         if let Some(refusal) = late(served, request.deadline(), Instant::now()) {

@@ -109,20 +109,28 @@ impl ReactorService {
         }
     }
 
+    /// Tells everybody if a request has found no rows free.
+    fn note_shortage(&mut self) {
+        // The turn may have begun long ago, with a sleep; the clock is asked on this rare way only.
+        if self.placement.take_shortage() && self.daemon.shortage.note(Instant::now()) {
+            // Rows may be held by slow senders of any reactor, and those reactors may sleep.
+            self.daemon.returns.iter().for_each(|returns| returns.ring());
+        }
+    }
+
     /// Copies a small request that was received into memory of its own into rows: cheaper than running it apart.
     fn gathered(&mut self, received: Received) -> Received {
         let served = &self.daemon.registry.entries()[received.model].served;
         let (Inputs::Alone(work), Some(batching)) = (&received.inputs, &served.batching) else { return received };
+        if batching.find(&work.shapes()).is_none() {
+            if self.placement.may_wish(batching) {
+                self.daemon.wishes.wish(received.model, work.shapes());
+            }
+            return received;
+        }
         let rows = work.rows().filter(|_| work.bytes() <= GATHER_HERE_BYTES_MAX);
         let claimed = rows.map(|rows| self.placement.claim(received.model, batching, rows, &work.shapes()));
-        let (lane, claim) = match claimed {
-            Some(Claimed::Rows(lane, claim)) => (lane, claim),
-            Some(Claimed::NoLane) if self.placement.may_wish(batching) => {
-                self.daemon.wishes.wish(received.model, work.shapes());
-                return received;
-            }
-            _ => return received,
-        };
+        let Some(Claimed::Rows(lane, claim)) = claimed else { return received };
         let (claim, copied) = work.copy_into(claim);
         batching.counters.copied_gather.add(copied);
         Received { inputs: Inputs::Rows(lane, claim), ..received }
@@ -198,10 +206,7 @@ impl Service for ReactorService {
 
     fn claim(&mut self, route: Route<'_>, request: &InferRequest<'_>, length: u32) -> Result<Claim<Context>, Refusal> {
         let claim = receive::claim(&self.daemon, &mut self.placement, route, request, length);
-        if self.placement.take_shortage() && self.daemon.shortage.note(self.placement.now()) {
-            // Rows may be held by slow senders of any reactor, and those reactors may sleep.
-            self.daemon.returns.iter().for_each(|returns| returns.ring());
-        }
+        self.note_shortage();
         claim
     }
 
@@ -227,7 +232,7 @@ impl Service for ReactorService {
     }
 
     fn patience(&self) -> Option<Duration> {
-        self.daemon.shortage.patience(self.placement.now(), || InlineBatches::longest(&self.daemon))
+        self.daemon.shortage.patience(Instant::now, || InlineBatches::longest(&self.daemon))
     }
 
     fn set_apart(&mut self, mut destination: Destination, arrived: &[Range<usize>]) -> Result<Destination, Refusal> {

@@ -31,9 +31,17 @@ impl Shortage {
     }
 
     /// How long a sender may make no progress; `None` if nobody waits for rows. `batch` tells what a full batch takes.
-    pub fn patience(&self, now: Instant, batch: impl FnOnce() -> Option<Duration>) -> Option<Duration> {
+    pub fn patience(
+        &self,
+        now: impl FnOnce() -> Instant,
+        batch: impl FnOnce() -> Option<Duration>,
+    ) -> Option<Duration> {
         let last = self.last.load(Ordering::Relaxed);
-        self.is_recent(last, now).then(|| batch().unwrap_or_default().max(PATIENCE_MIN))
+        if last == 0 {
+            // Rows have never been short: nobody need look at the clock.
+            return None;
+        }
+        self.is_recent(last, now()).then(|| batch().unwrap_or_default().max(PATIENCE_MIN))
     }
 
     fn is_recent(&self, last: u64, now: Instant) -> bool {
@@ -56,13 +64,13 @@ mod tests {
     fn patience_ends_where_nobody_waits() {
         let start = Instant::now();
         let shortage = Shortage::new(start);
-        assert_eq!(shortage.patience(start, || None), None);
+        assert_eq!(shortage.patience(|| start, || None), None);
         assert!(shortage.note(start), "the first one is news");
         assert!(!shortage.note(start + 1000 * US));
-        let at = |time: Instant| shortage.patience(time, || Some(5000 * US));
+        let at = |time: Instant| shortage.patience(|| time, || Some(5000 * US));
         assert_eq!(at(start + 2000 * US), Some(5000 * US));
         assert_eq!(at(start), Some(5000 * US), "a clock that was read a moment earlier");
-        assert_eq!(shortage.patience(start, || Some(US)), Some(1000 * US), "a millisecond at least");
+        assert_eq!(shortage.patience(|| start, || Some(US)), Some(1000 * US), "a millisecond at least");
         assert_eq!(at(start + 1000 * US + LASTS), None);
         assert!(shortage.note(start + 1000 * US + LASTS), "after a while it is news again");
     }

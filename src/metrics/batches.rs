@@ -29,7 +29,6 @@ pub(super) fn render(page: &mut Text, daemon: &Daemon) {
     counter("graphpiped_batch_inline_total", "Batches that reactors ran.", |c| &c.inline);
     counter("graphpiped_batch_splits_total", "Batches that failed and were run again in halves.", |c| &c.splits);
     counter("graphpiped_batch_wrong_rows_total", "Outputs without a row for each row.", |c| &c.wrong_rows);
-    counter("graphpiped_batch_gone_total", "Requests that were not run because their client was gone.", |c| &c.gone);
     counter("graphpiped_batch_overflows_total", "Requests that found no rows free.", |c| &c.overflows);
     state(page, daemon);
 }

@@ -3,10 +3,10 @@
 //! A batch that fails is split and run again, each half once, until whoever makes it fail is alone: then that request
 //! gets the error, and the others their answers.
 
-use super::{call, out_of_memory};
+use super::{HAS_ROWS, call, out_of_memory};
 use crate::batching::Batching;
 use crate::cost::Learner;
-use crate::lanes::ModelLane;
+use crate::lanes::{ModelLane, RowSpec, with_rows};
 use crate::model::Served;
 use crate::request::{Request, late};
 use graphpipe_schema::{Code, DType, Shape};
@@ -35,8 +35,10 @@ pub struct Runner<'a> {
     pub pool: &'a Pool,
 }
 
-/// Outputs below this many bytes per batch are given memory for the largest batch: then the same warm block serves all.
-const SAME_BLOCK_BYTES_MAX: usize = 1 << 20;
+/// Where the outputs of a row have at most so many bytes, they get memory for the largest batch: then the same warm block
+/// serves all. Replies that small are copied before they are sent; a larger one keeps all of its block until its client has
+/// read it, so that has no more than it needs.
+const SAME_BLOCK_ROW_BYTES_MAX: usize = graphpiped_transport::limits::SMALL_BYTES_MAX;
 
 /// Why a batch has failed.
 enum Failed {
@@ -89,7 +91,11 @@ fn output(made: &[Made], index: u16, rows: &Range<usize>) -> Output {
         Memory::Ours(frozen) => Payload::new(frozen.clone(), range),
         Memory::Lent(owner) => Payload::lent(Arc::clone(owner), range),
     };
-    Output { dtype: made.dtype, shape: with_rows(&made.shape, rows.len()), content: Content::Payload(payload) }
+    Output {
+        dtype: made.dtype,
+        shape: with_rows(made.shape.dims(), rows.len()).expect(HAS_ROWS),
+        content: Content::Payload(payload),
+    }
 }
 
 /// An output of the whole batch.
@@ -157,22 +163,28 @@ fn attempt(runner: &mut Runner<'_>, sealed: &Sealed<Request>) -> Result<List<Mad
 fn plan(runner: &Runner<'_>, sealed: &Sealed<Request>) -> (List<Wanted>, usize) {
     let (rows, rows_max) = (sealed.rows(), runner.lane.rows_max);
     let mut wanted: List<Wanted> = SmallVec::new();
-    let (mut bytes, mut bytes_max) = (0, 0_usize);
+    let (mut bytes, mut bytes_max, mut row_bytes) = (0_usize, 0_usize, 0_usize);
+    // What is too much to be counted is too much to be reserved, too. The sizes follow from shapes that peers choose.
+    let room = |rows: usize, bytes: usize| {
+        rows.checked_mul(bytes).and_then(|bytes| bytes.checked_next_multiple_of(BASE_ALIGN)).unwrap_or(usize::MAX)
+    };
     for (request, _) in sealed.requests() {
         for &index in &request.outputs {
             if wanted.iter().any(|wanted| wanted.index == index) {
                 continue;
             }
             let spec = runner.lane.rows.outputs.get(usize::from(index)).and_then(Option::as_ref);
-            let prepared = spec.map(|spec| (spec.shape(rows), bytes..bytes + rows * spec.bytes));
-            if let (Some(spec), Some((_, range))) = (spec, &prepared) {
-                bytes = range.end.next_multiple_of(BASE_ALIGN);
-                bytes_max += (rows_max * spec.bytes).next_multiple_of(BASE_ALIGN);
+            let end = |spec: &RowSpec| bytes.saturating_add(rows.saturating_mul(spec.bytes));
+            let prepared = spec.map(|spec| (spec.shape(rows), bytes..end(spec)));
+            if let Some(spec) = spec {
+                bytes = bytes.saturating_add(room(rows, spec.bytes));
+                bytes_max = bytes_max.saturating_add(room(rows_max, spec.bytes));
+                row_bytes = row_bytes.saturating_add(spec.bytes);
             }
             wanted.push(Wanted { index, prepared });
         }
     }
-    (wanted, if bytes > 0 && bytes_max <= SAME_BLOCK_BYTES_MAX { bytes.max(bytes_max) } else { bytes })
+    (wanted, if bytes > 0 && row_bytes <= SAME_BLOCK_ROW_BYTES_MAX { bytes_max } else { bytes })
 }
 
 fn slots<'b>(wanted: &[Wanted], buffer: Option<&'b mut Buffer>) -> List<OutputSlot<'b>> {
@@ -220,7 +232,11 @@ fn made(
         Memory::Ours(_) => true,
         Memory::Lent(owner) => (**owner).as_ref().len() as u64 == bytes,
     };
-    if shape.dims().first() != Some(&(rows as i64)) || !is_there {
+    let signature = &runner.served.signature().outputs[usize::from(index)];
+    let spec = runner.lane.rows.outputs.get(usize::from(index)).and_then(Option::as_ref);
+    let is_as_ever =
+        dtype == signature.dtype && spec.is_none_or(|spec| shape.dims().get(1..) == Some(spec.inner.dims()));
+    if shape.dims().first() != Some(&(rows as i64)) || !is_there || !is_as_ever {
         return Err(wrong(runner, index, Some(shape), rows));
     }
     Ok(Made { index, dtype, shape, row_bytes: bytes as usize / rows, memory, start })
@@ -247,13 +263,4 @@ fn wrong(runner: &Runner<'_>, index: u16, shape: Option<Shape>, rows: usize) -> 
         tracing::error!(model, "{message}; its requests cannot be told apart, so serve it with batch = \"off\"");
     }
     Failed::All(Refusal::new(Code::ModelFailed, message))
-}
-
-/// The shape with another first axis.
-fn with_rows(shape: &Shape, rows: usize) -> Shape {
-    let mut with = Shape::SCALAR;
-    for dim in std::iter::once(&(rows as i64)).chain(&shape.dims()[1..]) {
-        with.push(*dim).expect("it was a shape with a first axis before");
-    }
-    with
 }

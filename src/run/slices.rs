@@ -1,6 +1,7 @@
 //! A request with more rows than a batch may have: run in place, a slice of its rows after the other.
 
-use super::call;
+use super::{HAS_ROWS, call};
+use crate::lanes::with_rows;
 use crate::model::Served;
 use graphpipe_schema::{Code, Shape};
 use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced};
@@ -49,7 +50,8 @@ fn run_part(
     part: &Range<usize>,
 ) -> Result<(), Refusal> {
     let bytes_of = |bytes: usize| part.start * (bytes / rows)..part.end * (bytes / rows);
-    let shapes: SmallVec<[Shape; 2]> = inputs.iter().map(|input| with_rows(input.shape, part.len())).collect();
+    let shapes: SmallVec<[Shape; 2]> =
+        inputs.iter().map(|input| with_rows(input.shape, part.len()).expect(HAS_ROWS)).collect();
     let parts = inputs.iter().zip(&shapes).map(|(input, shape)| Input {
         shape: shape.dims(),
         elements: match input.elements {
@@ -62,7 +64,7 @@ fn run_part(
     let part_slots = slots.iter_mut().map(|slot| OutputSlot {
         index: slot.index,
         prepared: slot.prepared.as_mut().map(|prepared| Prepared {
-            shape: with_rows(prepared.shape.dims(), part.len()),
+            shape: with_rows(prepared.shape.dims(), part.len()).expect(HAS_ROWS),
             bytes: {
                 let range = bytes_of(prepared.bytes.len());
                 &mut prepared.bytes[range]
@@ -94,13 +96,4 @@ fn settle(served: &Served, inputs: &[Input<'_>], slot: &mut OutputSlot<'_>) -> R
     bytes.copy_from_slice(from);
     served.counters.copied_slices.add(from.len() as u64);
     Ok(())
-}
-
-/// The shape with another first axis.
-fn with_rows(dims: &[i64], rows: usize) -> Shape {
-    let mut shape = Shape::SCALAR;
-    for dim in std::iter::once(&(rows as i64)).chain(&dims[1..]) {
-        shape.push(*dim).expect("it was a shape with a first axis before");
-    }
-    shape
 }

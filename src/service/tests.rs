@@ -251,6 +251,7 @@ fn an_executor_answers_everything_that_was_queued_and_ends() {
         queue: daemon.registry.entries()[0].queue.clone(),
         place: 0,
         next_set: 0,
+        has_left: false,
         pool: daemon.pool.clone(),
         returns: daemon.returns.clone(),
         running: daemon.running.clone(),

@@ -101,5 +101,6 @@ fn executor(daemon: &Daemon) -> Executor {
         returns: daemon.returns.clone(),
         running: daemon.running.clone(),
         next_set: 0,
+        has_left: false,
     }
 }

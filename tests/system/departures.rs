@@ -13,7 +13,7 @@ fn daemon() -> Daemon {
 }
 
 fn gone(metrics: &Metrics) -> u64 {
-    metrics.sum("graphpiped_batch_gone_total")
+    metrics.sum("graphpiped_model_gone_total")
 }
 
 /// Keeps the only executor busy for so many turns of the model (some hundredths of a millisecond each) while `meanwhile`

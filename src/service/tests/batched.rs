@@ -207,6 +207,7 @@ impl Batched {
             queue: entry.queue.clone(),
             place: 0,
             next_set: 0,
+            has_left: false,
             pool: self.daemon.pool.clone(),
             returns: self.daemon.returns.clone(),
             running: self.daemon.running.clone(),

@@ -125,3 +125,50 @@ fn rows_of_a_shape_without_a_lane_run_alone_and_are_wished_for() {
     let wish = bench.daemon.wishes.take().expect("it is wished for");
     assert_eq!((wish.model, wish.shapes[0].dims()), (0, &[2, 5][..]));
 }
+
+#[test]
+fn small_requests_that_wait_in_the_queue_are_gathered_into_one_batch() {
+    let mut bench = Setup { arena_rows: 8, arenas: 1, ..Setup::default() }.start();
+    let all = of_rows(&[100; 8]);
+    let claim = bench.claim(&all);
+    let messages: Vec<_> = (0..6).map(|id| of_rows(&[10 * id + 10])).collect();
+    let claims: Vec<_> = messages.iter().map(|message| bench.claim(message)).collect();
+    // Whoever had all the rows goes away; those who found none meanwhile have memory of their own.
+    drop(claim);
+    let entry = bench.daemon.registry.entries()[0].queue.clone();
+    for (id, (message, claim)) in messages.iter().zip(claims).enumerate() {
+        assert!(matches!(claim.destination, Destination::Buffer(_)));
+        let (claim, payloads) = fill(message, claim);
+        // As if it were too large for the reactor to copy.
+        let window = Window::split(&message[..payloads.start], &message[payloads.end..], message.len() as u32);
+        let received = receive::received(&bench.daemon, Route::Native, window, claim);
+        let Ok(Received { outputs, inputs: Inputs::Alone(work), .. }) = received else { panic!("{received:?}") };
+        let way = &bench.daemon.returns[0];
+        assert!(way.depart());
+        let request = Request::new(ticket(id as u64), None, outputs, way);
+        assert!(entry.put(Job { request, work }).is_ok());
+    }
+    let answers: Vec<_> = by_id(bench.work()).iter().map(answered).collect();
+    assert_eq!(answers, [[11], [21], [31], [41], [51], [61]]);
+    assert_eq!(bench.runs(), [6], "all of them in one run");
+}
+
+#[test]
+fn one_that_waits_alone_in_the_queue_is_not_copied() {
+    let mut bench = Setup { arena_rows: 4, arenas: 1, rows_max: 4, ..Setup::default() }.start();
+    let first = of_rows(&[10; 4]);
+    let claim = bench.claim(&first);
+    bench.send(2, &of_rows(&[20; 4]));
+    drop(claim);
+    assert_eq!(answered(&bench.work()[0].1), [21; 4]);
+    assert_eq!(bench.counters().copied_gather.get(), 0);
+}
+
+#[test]
+fn what_cannot_be_told_from_its_head_weighs_more_than_a_row() {
+    let mut bench = Setup::default().start();
+    let message = of_rows(&[10]);
+    let of_row = bench.claim(&message).weight;
+    let whole = bench.service.claim_message(Route::Native, message.len() as u32).unwrap().weight;
+    assert_eq!((of_row, whole), (1, 64 / 16), "64 is what a connection may have");
+}
