@@ -25,6 +25,8 @@ pub struct Candidate {
     cost: Arc<Cost>,
     /// What all its rows look like, if they look alike.
     rows: Option<Arc<RowSignature>>,
+    /// The most rows that may be in a batch, for all that is known.
+    rows_compared: usize,
     /// Whether reactors may run it.
     inline: bool,
 }
@@ -44,7 +46,8 @@ impl Candidate {
                 model.linger.is_zero() && cost.predict(1).is_some_and(|one| one <= settings.inline_time_max)
             }
         };
-        Candidate { cost, rows: RowSignature::fixed(signature, &probed.row_outputs).map(Arc::new), inline }
+        let rows = RowSignature::fixed(signature, &probed.row_outputs).map(Arc::new);
+        Candidate { cost, rows, rows_compared: probed.rows_compared, inline }
     }
 
     /// What the memory plan has to know of it.
@@ -53,6 +56,7 @@ impl Candidate {
             name: &settings.name,
             row: self.rows.as_ref().map(|rows| rows.bytes()),
             max_batch: settings.max_batch,
+            rows_compared: self.rows_compared,
             queue_max: settings.queue_max,
             inline: self.inline,
         }
@@ -66,7 +70,8 @@ impl Candidate {
         lanes: Option<Lanes>,
         reactors: usize,
     ) -> Result<Option<Batching>, NoLane> {
-        let (mut sets, mut rows_max) = (Vec::new(), settings.max_batch.unwrap_or(ROWS_MAX_DEFAULT));
+        let mut sets = Vec::new();
+        let mut rows_max = settings.max_batch.unwrap_or(ROWS_MAX_DEFAULT).min(self.rows_compared);
         let has_shapes = self.rows.is_none();
         if let Some(rows) = &self.rows {
             let Some(plan) = lanes.and_then(|lanes| lanes.shared) else { return Ok(None) };
@@ -194,7 +199,8 @@ fn give_up_one(batching: &Batching, second: u64) -> bool {
 /// What the memory plan has to know of a model whose rows differ in shape.
 fn model_rows<'a>(served: &'a Served, batching: &Batching) -> ModelRows<'a> {
     let ModelSettings { max_batch, queue_max, .. } = served.settings;
-    ModelRows { name: served.name(), row: None, max_batch, queue_max, inline: batching.inline }
+    let (rows_compared, inline) = (batching.rows_max, batching.inline);
+    ModelRows { name: served.name(), row: None, max_batch, rows_compared, queue_max, inline }
 }
 
 #[cfg(test)]

@@ -38,8 +38,7 @@ pub async fn open_all(settings: &Settings) -> Result<Vec<Loaded>, String> {
 /// Runs the model a few times, on a thread that may block.
 async fn try_batching(settings: &ModelSettings, opened: Opened) -> Result<(Probed, Opened), String> {
     if opened.model.is_cheap() {
-        let verdict = Verdict::Not { why: "a run costs nothing".into() };
-        return Ok((Probed { verdict, costs: Vec::new(), row_outputs: Vec::new() }, opened));
+        return Ok((Probed::not("a run costs nothing".into()), opened));
     }
     let (model, mode, name) = (opened.model.clone(), settings.batch, settings.name.clone());
     let rows_max = settings.max_batch.unwrap_or(ROWS_MAX_DEFAULT);
@@ -97,7 +96,7 @@ pub fn batch_all(
             let made = candidate.batching(pool, &loaded.settings, lanes, settings.io_threads);
             batching = made.map_err(|why| format!("model \"{}\": no lane: {why}", loaded.settings.name))?;
             if let Some(batching) = &batching {
-                show_batching(&loaded.settings.name, batching);
+                show_batching(&loaded, batching);
             } else {
                 warn!(model = loaded.settings.name, "not batched: --memory is too little for two batches of one row");
             }
@@ -107,8 +106,16 @@ pub fn batch_all(
     Ok((served, plan))
 }
 
-fn show_batching(model: &str, batching: &Batching) {
+fn show_batching(loaded: &Loaded, batching: &Batching) {
+    let Loaded { settings: ModelSettings { name: model, max_batch, .. }, probed, .. } = loaded;
     let (fixed_us, row_us) = batching.cost.known().map_or((0.0, 0.0), |(a, b)| (a / 1e3, b / 1e3));
     let (rows_max, inline, linger) = (batching.rows_max, batching.inline, batching.linger);
     info!(model, rows_max, fixed_us, row_us, may_run_on_reactors = inline, ?linger, "batched");
+    let wanted = max_batch.unwrap_or(ROWS_MAX_DEFAULT);
+    if rows_max == probed.rows_compared && rows_max < wanted {
+        info!(
+            model,
+            rows_max, wanted, "its batches are no longer than its trial: there was no time or memory for more"
+        );
+    }
 }

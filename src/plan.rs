@@ -170,6 +170,8 @@ pub struct ModelRows<'a> {
     pub row: Option<RowBytes>,
     /// `--max-batch`.
     pub max_batch: Option<usize>,
+    /// The most rows that a trial has found to be the same together as alone: no batch has more.
+    pub rows_compared: usize,
     /// `--queue-max`.
     pub queue_max: usize,
     /// Whether reactors may run it (`--inline`).
@@ -259,7 +261,8 @@ impl Display for MemoryPlan {
 
 impl ModelRows<'_> {
     fn lanes(&self, row: &RowBytes, bytes_max: u64) -> Lanes {
-        let lane = |kind| lane(row, self.max_batch, kind, bytes_max);
+        let rows_max = row.rows_wanted(self.max_batch).min(self.rows_compared);
+        let lane = |kind| lane(row, Some(rows_max), kind, bytes_max);
         Lanes {
             shared: lane(Kind::Shared { queue_max: self.queue_max }),
             inline: self.inline.then(|| lane(Kind::Inline)).flatten(),

@@ -216,7 +216,11 @@ impl Service for ReactorService {
 
     fn commit(&mut self, ticket: Ticket, route: Route<'_>, window: Window<'_>, claim: Claim<Context>) -> Option<Reply> {
         match receive::received(&self.daemon, route, window, claim) {
-            Ok(received) => self.dispatch(ticket, received),
+            Ok(received) => {
+                let reply = self.dispatch(ticket, received);
+                self.note_shortage();
+                reply
+            }
             Err(answer) => Some(answer.into()),
         }
     }

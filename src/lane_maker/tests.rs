@@ -137,3 +137,12 @@ fn a_shape_that_no_rows_can_have_gets_no_lane() {
     let made: Vec<_> = batching(&bench).sets.load().iter().map(|set| set.rows.inputs[0].inner).collect();
     assert!(made.iter().all(|inner| inner.dims() == [2, 3]), "{made:?}");
 }
+
+#[test]
+fn batches_are_no_longer_than_what_a_trial_has_compared() {
+    let (bench, maker) = start();
+    let candidate = Candidate { cost: Arc::default(), rows: None, rows_compared: 20, inline: false };
+    let batching = candidate.batching(&maker.pool, &bench.served().settings, None, 1).unwrap().unwrap();
+    assert_eq!(batching.rows_max, 20);
+    assert_eq!(model_rows(bench.served(), &batching).rows_compared, 20, "nor are those of lanes that are made later");
+}

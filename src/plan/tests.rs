@@ -8,7 +8,7 @@ fn row(inputs: &[usize], outputs: usize) -> RowBytes {
 }
 
 fn model(name: &str, row: Option<RowBytes>) -> ModelRows<'_> {
-    ModelRows { name, row, max_batch: None, queue_max: 4096, inline: true }
+    ModelRows { name, row, max_batch: None, rows_compared: ARENA_ROWS_MAX, queue_max: 4096, inline: true }
 }
 
 /// 64 float32 in, 10 out.
@@ -179,6 +179,21 @@ fn any_budget() -> impl Strategy<Value = u64> {
     (20_u32..42, 0.0..1.0_f64).prop_map(|(log, part)| ((1.0 + part) * (1_u64 << log) as f64) as u64)
 }
 
+#[test]
+fn no_batch_has_more_rows_than_a_trial_has_compared() {
+    // 128 rows would have been there otherwise, and 200 if somebody says so.
+    let tried = |rows_compared| ModelRows { rows_compared, ..model("digits", Some(digits())) };
+    let rows_max = |model: ModelRows<'_>| {
+        let lanes = MemoryPlan::new(1 << 30, 1, &[model]).at_start(0).unwrap();
+        [lanes.shared.unwrap().rows_max, lanes.inline.unwrap().rows_max]
+    };
+    assert_eq!(rows_max(tried(20)), [20, 20]);
+    assert_eq!(rows_max(tried(1000)), [128, 128]);
+    assert_eq!(rows_max(ModelRows { max_batch: Some(200), ..tried(150) }), [150, 150]);
+    let later = MemoryPlan::new(1 << 30, 1, &[model("words", None)]).later(&tried(20), &digits());
+    assert_eq!(later.shared.unwrap().rows_max, 20);
+}
+
 /// The parts of a model.
 type Parts = (Option<RowBytes>, Option<usize>, usize, bool);
 
@@ -192,6 +207,7 @@ fn models(parts: &[Parts]) -> Vec<ModelRows<'_>> {
         name: "m",
         row: row.clone(),
         max_batch: *max_batch,
+        rows_compared: ARENA_ROWS_MAX,
         queue_max: *queue_max,
         inline: *inline,
     };

@@ -1,23 +1,24 @@
 //! Whether two rows of an output are the same number by number, within the rounding of their type.
 //!
 //! A framework may add up the same products in another order when rows are run together, so floating-point numbers may
-//! differ, and those alone. How much they may is a share of the largest number in the row: what cancelled out on the way to
-//! a small number was of that size. The shares are hundreds of roundings for 32 and 64 bits, and some tens for 16 bits,
-//! where frameworks compute in 32 bits and round once for each layer; what another row would do to the result is larger
-//! by far.
+//! differ, and those alone. How much they may is a share of the largest number in the row: what cancelled out on the
+//! way to a small number was of that size. The shares are hundreds of roundings for 32 and 64 bits, and some tens for
+//! 16 bits, where frameworks compute in 32 bits and round once for each layer; what another row would do to the result
+//! is larger by far.
 
 use graphpipe_schema::DType;
 use half::{bf16, f16};
 
-/// Whether these elements agree. NaN agrees with NaN, and an infinity with the same one.
-pub(super) fn are_alike(dtype: DType, one: &[u8], other: &[u8]) -> bool {
+/// Whether these elements agree. NaN agrees with NaN, and an infinity with the same one. `slack` is how many times as
+/// much as usual they may differ.
+pub(super) fn are_alike(dtype: DType, one: &[u8], other: &[u8], slack: f64) -> bool {
     let Some(tolerance) = tolerance(dtype) else { return one == other };
     if one.len() != other.len() {
         return false;
     }
     let largest = numbers(dtype, one).chain(numbers(dtype, other)).filter(|number| number.is_finite());
     let largest = largest.fold(0.0, |largest: f64, number| largest.max(number.abs()));
-    let bound = tolerance.share * largest.max(tolerance.tiny);
+    let bound = slack * tolerance.share * largest.max(tolerance.tiny);
     // The equality is for infinities; a difference with one is NaN or infinite, and within no bound.
     let is_same = |(a, b): (f64, f64)| a.total_cmp(&b).is_eq() || (a.is_nan() && b.is_nan()) || (a - b).abs() <= bound;
     numbers(dtype, one).zip(numbers(dtype, other)).all(is_same)
@@ -71,7 +72,7 @@ mod tests {
     }
 
     fn floats(one: &[f32], other: &[f32]) -> bool {
-        are_alike(DType::Float32, &bytes(one), &bytes(other))
+        are_alike(DType::Float32, &bytes(one), &bytes(other), 1.0)
     }
 
     #[test]
@@ -82,6 +83,8 @@ mod tests {
         assert!(!floats(&[0.0], &[1e-30]), "zero is not nearly zero");
         assert!(floats(&[0.0, 1.0], &[-0.0, 1.0]));
         assert!(!floats(&[1.0], &[1.0, 1.0]));
+        let slack = |other| are_alike(DType::Float32, &bytes(&[100.0]), &bytes(&[other]), 3.0);
+        assert!(slack(100.029) && !slack(100.031), "three times as much");
     }
 
     #[test]
@@ -101,20 +104,20 @@ mod tests {
     #[test]
     fn each_type_has_its_own_rounding() {
         // 1 and what is just within and just beyond: by the bits of IEEE 754, and of the upper half of a binary32.
-        let float16 = |bits: u16| are_alike(DType::Float16, &0x3c00_u16.to_le_bytes(), &bits.to_le_bytes());
+        let float16 = |bits: u16| are_alike(DType::Float16, &0x3c00_u16.to_le_bytes(), &bits.to_le_bytes(), 1.0);
         assert!(float16(0x3c14) && !float16(0x3c16), "1.0195 and 1.0215");
-        let bfloat16 = |bits: u16| are_alike(DType::Bfloat16, &0x3f80_u16.to_le_bytes(), &bits.to_le_bytes());
+        let bfloat16 = |bits: u16| are_alike(DType::Bfloat16, &0x3f80_u16.to_le_bytes(), &bits.to_le_bytes(), 1.0);
         assert!(bfloat16(0x3f8a) && !bfloat16(0x3f8c), "1.078 and 1.094");
-        let float64 = |value: f64| are_alike(DType::Float64, &1_f64.to_le_bytes(), &value.to_le_bytes());
+        let float64 = |value: f64| are_alike(DType::Float64, &1_f64.to_le_bytes(), &value.to_le_bytes(), 1.0);
         assert!(float64(1.000_000_000_9) && !float64(1.000_000_001_1));
     }
 
     #[test]
     fn integers_and_bools_are_exact() {
         for dtype in [DType::Uint8, DType::Int8, DType::Bool] {
-            assert!(are_alike(dtype, &[1, 0], &[1, 0]) && !are_alike(dtype, &[1, 0], &[1, 1]));
+            assert!(are_alike(dtype, &[1, 0], &[1, 0], 9.0) && !are_alike(dtype, &[1, 0], &[1, 1], 9.0));
         }
         let one = 1_000_000_000_i64.to_le_bytes();
-        assert!(!are_alike(DType::Int64, &one, &1_000_000_001_i64.to_le_bytes()));
+        assert!(!are_alike(DType::Int64, &one, &1_000_000_001_i64.to_le_bytes(), 9.0));
     }
 }

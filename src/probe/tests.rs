@@ -1,8 +1,11 @@
 //! Models made up for one trait each; real ones are in [`onnx`].
 
+mod conditions;
 mod onnx;
 mod signatures;
 
+use super::beside::check_shape;
+use super::trial::Rows;
 use super::*;
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Dim, Elements, Input, Instance, OpenError, OutputSlot, Produced, RunError, TensorSpec};
@@ -17,6 +20,8 @@ type Work = dyn Fn(&[[f32; 2]]) -> Result<Vec<[f32; 2]>, RunError> + Send + Sync
 struct Fake {
     signature: Arc<Signature>,
     work: Arc<Work>,
+    /// What it does where memory is prepared, if that is not the same.
+    work_in_place: Option<Arc<Work>>,
     clock: Arc<AtomicU64>,
     /// Nanoseconds of a run, and of each row in it.
     cost: (u64, u64),
@@ -37,6 +42,7 @@ impl Fake {
         Fake {
             signature: Arc::new(signature),
             work: Arc::new(work),
+            work_in_place: None,
             clock: Arc::default(),
             cost: (0, 0),
             instances: Arc::default(),
@@ -90,10 +96,23 @@ impl Instance for Fake {
         assert_eq!(bytes.as_ptr().align_offset(256), 0, "as run buffers are");
         self.runs.lock().expect("no run panics while it holds this").push(rows.len());
         self.clock.fetch_add(self.cost.0 + self.cost.1 * rows.len() as u64, Ordering::Relaxed);
-        let made = (self.work)(&rows)?;
-        let bytes: Vec<u8> = made.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
-        let shape = Shape::new(&[made.len() as i64, 2]).expect("two axes");
-        outputs[0].produced = Some(Produced::Lent { shape, dtype: DType::Float32, owner: Arc::new(bytes) });
+        let to_bytes = |made: &[[f32; 2]]| made.iter().flatten().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+        let lent = |made: &[[f32; 2]]| {
+            let shape = Shape::new(&[made.len() as i64, 2]).expect("two axes");
+            Some(Produced::Lent { shape, dtype: DType::Float32, owner: Arc::new(to_bytes(made)) })
+        };
+        let (first, others) = outputs.split_first_mut().expect("it has an output");
+        first.produced = match (&mut first.prepared, &self.work_in_place) {
+            (Some(prepared), Some(work)) => {
+                prepared.bytes.copy_from_slice(&to_bytes(&work(&rows)?));
+                Some(Produced::InPlace)
+            }
+            _ => lent(&(self.work)(&rows)?),
+        };
+        // Any other output says nothing.
+        for output in others {
+            output.produced = lent(&vec![[1.0, 2.0]; rows.len()]);
+        }
         Ok(())
     }
 }
@@ -109,7 +128,8 @@ fn a_model_that_treats_each_row_by_itself_is_batched() {
     assert_eq!(probed.verdict, Verdict::Batched);
     assert_eq!(probed.row_outputs, [Shape::new(&[2])]);
     let runs = fake.runs.lock().unwrap().clone();
-    assert!(runs.contains(&1) && runs.contains(&3) && runs.contains(&5) && runs.contains(&64), "{runs:?}");
+    assert!(runs.contains(&1) && runs.contains(&3) && runs.contains(&5) && runs.contains(&128), "{runs:?}");
+    assert_eq!(probed.rows_compared, 128);
 }
 
 #[test]
@@ -133,7 +153,7 @@ fn a_model_that_cannot_be_batched_is_refused_if_somebody_insists() {
 #[test]
 fn where_nothing_is_proved_the_operator_decides() {
     let fake = Fake::new(|rows| Ok(vec![[1.0, 2.0]; rows.len()]));
-    assert_eq!(fake.why(), "the outputs are the same for all rows that were tried");
+    assert_eq!(fake.why(), "output y is the same for all rows that were tried");
     assert_eq!(fake.probe(BatchMode::On, 8).expect("nothing speaks against it").verdict, Verdict::Batched);
     let fake = Fake::new(|rows| Ok(vec![[f32::NAN; 2]; rows.len()]));
     assert_eq!(fake.why(), "output y has no finite number for any row that was tried");
@@ -185,7 +205,7 @@ fn what_a_framework_says_is_passed_on() {
     assert_eq!(refuses(|_| true).why(), "no trial run succeeded (3 rows of [2]: I will not)");
     assert_eq!(refuses(|rows| rows == 1).why(), "one row alone fails: I will not");
     assert_eq!(refuses(|rows| rows == 5).why(), "5 rows together fail: I will not");
-    assert_eq!(refuses(|rows| rows > 5).why(), "64 rows together fail: I will not");
+    assert_eq!(refuses(|rows| rows > 5).why(), "19 rows together fail: I will not");
 }
 
 #[test]
@@ -201,9 +221,9 @@ fn an_instance_that_panicked_is_not_used_again() {
         1 => panic!("the second run"),
         _ => Ok(doubled(rows)),
     });
-    let rows = Rows::random(&fake.signature, &[Shape::new(&[2]).unwrap()], 1, 1.0, &mut Rng::with_seed(SEED));
+    let rows = Rows::random(&fake.signature, &[Shape::new(&[2]).unwrap()], &[1.0], &mut Rng::with_seed(SEED));
     let mut runner = Runner::new(&fake);
-    let results = [(); 4].map(|()| runner.run(&rows.pick(&[0])).map(|made| made.len()));
+    let results = [(); 4].map(|()| runner.run(&rows.pick(&[0]), None).map(|made| made.len()));
     assert_eq!(results, [Ok(1), Err("the framework panicked: the second run".into()), Ok(1), Ok(1)]);
     assert_eq!(fake.instances.load(Ordering::Relaxed), 2);
 }
@@ -236,20 +256,21 @@ fn runs_are_timed_by_the_clock_that_is_given() {
 }
 
 #[test]
-fn a_slow_model_is_timed_with_fewer_rows_and_fewer_times() {
+fn a_slow_model_is_tried_and_timed_with_fewer_rows_and_fewer_times() {
     let slow = |milliseconds: u64| {
         let fake = Fake { cost: (0, milliseconds * 1_000_000), ..Fake::new(|rows| Ok(doubled(rows))) };
         let probed = fake.probe(BatchMode::Auto, 128).expect("nobody insists");
         assert_eq!(probed.verdict, Verdict::Batched);
         let runs = fake.runs.lock().unwrap().clone();
-        (probed.costs.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), runs)
+        (probed.rows_compared, probed.costs.iter().map(|(rows, _)| *rows).collect::<Vec<_>>(), runs)
     };
-    // 3 · 50 ms, then 850 ms for two runs of 8 rows, of which the second one passes the half.
-    let (sizes, runs) = slow(50);
-    assert_eq!(sizes, [1, 8]);
-    assert_eq!(runs[runs.len() - 5..], [1, 1, 1, 8, 8]);
-    // 600 ms for the first one, and nothing that fits into the rest.
-    let (sizes, runs) = slow(600);
-    assert_eq!(sizes, [1]);
-    assert_eq!(runs[runs.len() - 2..], [3, 1], "one run is timed, behind the last comparison");
+    // 3 · 5 rows, then three seconds for three runs of 19 rows. Then 3 · 50 ms, and 850 ms for two runs of 8 rows, of
+    // which one is to warm up.
+    let (rows_compared, sizes, runs) = slow(50);
+    assert_eq!((rows_compared, &sizes[..]), (19, &[1, 8][..]));
+    assert_eq!(runs[runs.len() - 11..], [5, 5, 5, 19, 19, 19, 1, 1, 1, 8, 8]);
+    // Three runs of 5 rows take 9 s. One of the timed ones takes 600 ms, and nothing fits into the rest.
+    let (rows_compared, sizes, runs) = slow(600);
+    assert_eq!((rows_compared, &sizes[..]), (5, &[1][..]));
+    assert_eq!(runs[runs.len() - 4..], [5, 5, 5, 1], "one run is timed, behind the last comparison");
 }

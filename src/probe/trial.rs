@@ -1,13 +1,15 @@
 //! Random rows, and runs of them.
 //!
-//! Inputs are copied into aligned memory for each run, outputs out of what the framework lends: nothing here is fast, and
-//! nothing outlives the probe.
+//! Inputs are copied into aligned memory for each run, outputs out of what the framework lends or has written: nothing
+//! here is fast, and nothing outlives the probe.
 
 use crate::faults;
 use crate::units::ByteSize;
 use fastrand::Rng;
 use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{Dim, Elements, Input, Instance, Model, OutputSlot, Produced, RunError, Signature};
+use graphpiped_backend_api::{
+    Dim, Elements, Input, Instance, Model, OutputSlot, Prepared, Produced, RunError, Signature,
+};
 use half::{bf16, f16};
 
 /// Sizes that are tried for inner axes of any size, one for all of them: as short as a model may be fast with, what
@@ -15,7 +17,8 @@ use half::{bf16, f16};
 const SIZES: [u64; 5] = [8, 32, 224, 64, 3];
 /// Rows of the run that tries a size.
 const ROWS_TRIED: usize = 3;
-/// Bytes of the inputs of a run: as many as the largest lane has. A size that makes longer ones is not tried.
+/// Bytes of the inputs and outputs of a run: as many as the largest lane has. A size that makes longer ones is not
+/// tried.
 pub(super) const RUN_BYTES_MAX: u64 = 64 << 20;
 /// Rows that have to fit into that.
 const ROWS_LEAST: u64 = 8;
@@ -33,10 +36,12 @@ pub(super) fn find_shapes(runner: &mut Runner<'_>, rng: &mut Rng) -> Result<Vec<
         }
         let why = match sized(signature, &shapes) {
             Err(why) => why,
-            Ok(()) => match runner.run(&Rows::random(signature, &shapes, ROWS_TRIED, 1.0, rng).pick(&[0, 1, 2])) {
-                Ok(_) => return Ok(shapes),
-                Err(why) => format!("{ROWS_TRIED} rows of {}: {why}", listed(&shapes)),
-            },
+            Ok(()) => {
+                match runner.run(&Rows::random(signature, &shapes, &[1.0; ROWS_TRIED], rng).pick(&[0, 1, 2]), None) {
+                    Ok(_) => return Ok(shapes),
+                    Err(why) => format!("{ROWS_TRIED} rows of {}: {why}", listed(&shapes)),
+                }
+            }
         };
         first_why.get_or_insert(why);
     }
@@ -92,15 +97,15 @@ struct Column {
 }
 
 impl Rows {
-    /// So many rows. Floating-point numbers are between `-scale` and `scale`; integers are 0 or 1, which is valid for all
-    /// that they are used for: masks, token numbers, indices.
-    pub fn random(signature: &Signature, shapes: &[Shape], count: usize, scale: f64, rng: &mut Rng) -> Rows {
+    /// A row for each scale. Floating-point numbers in it are between `-scale` and `scale`; integers are 0 or 1, which
+    /// is valid for all that they are used for: masks, token numbers, indices.
+    pub fn random(signature: &Signature, shapes: &[Shape], scales: &[f64], rng: &mut Rng) -> Rows {
         let column = |(spec, row_shape): (&graphpiped_backend_api::TensorSpec, &Shape)| {
             // `sized` has found these to be few.
             let elements = row_shape.elements().unwrap_or(0) as usize;
             let mut bytes = Vec::new();
-            for _ in 0..elements * count {
-                push_random(spec.dtype, scale, rng, &mut bytes);
+            for &scale in scales {
+                (0..elements).for_each(|_| push_random(spec.dtype, scale, rng, &mut bytes));
             }
             let row_bytes = elements * spec.dtype.size().unwrap_or(0);
             Column { dtype: spec.dtype, row_shape: *row_shape, row_bytes, bytes }
@@ -116,13 +121,14 @@ impl Rows {
             shape.extend_from_slice(&column.row_shape);
             (column.dtype, shape, Aligned::of(&rows.collect::<Vec<_>>().concat()))
         };
-        Batch { inputs: self.inputs.iter().map(input).collect() }
+        Batch { rows: order.len(), inputs: self.inputs.iter().map(input).collect() }
     }
 
-    /// How many rows have at most so many bytes.
-    pub fn count_within(&self, bytes: u64) -> usize {
-        let row: usize = self.inputs.iter().map(|column| column.row_bytes).sum();
-        (bytes / row.max(1) as u64) as usize
+    /// How many rows have at most [`RUN_BYTES_MAX`], if these are the outputs of one.
+    pub fn most(&self, outputs: &[Made]) -> usize {
+        let inputs: usize = self.inputs.iter().map(|column| column.row_bytes).sum();
+        let outputs: usize = outputs.iter().map(|made| made.bytes.len()).sum();
+        (RUN_BYTES_MAX / inputs.saturating_add(outputs).max(1) as u64) as usize
     }
 }
 
@@ -143,11 +149,12 @@ fn push_random(dtype: DType, scale: f64, rng: &mut Rng, bytes: &mut Vec<u8>) {
 
 /// The inputs of one run.
 pub(super) struct Batch {
+    rows: usize,
     inputs: Vec<(DType, Vec<i64>, Aligned)>,
 }
 
 /// Bytes that begin where run buffers do, as a framework may ask for.
-struct Aligned {
+pub(super) struct Aligned {
     storage: Vec<u8>,
     start: usize,
 }
@@ -167,6 +174,10 @@ impl Aligned {
     fn bytes(&self) -> &[u8] {
         &self.storage[self.start..]
     }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.storage[self.start..]
+    }
 }
 
 /// One output of a run.
@@ -183,6 +194,12 @@ impl Made {
         &self.bytes[row * row_bytes..][..row_bytes]
     }
 }
+
+/// Memory that is prepared for an output, and the shape that it is for.
+pub(super) type Memory = Option<(Shape, Aligned)>;
+
+/// What is in memory before a run.
+const UNWRITTEN: u8 = 0xa5;
 
 /// Runs a model.
 pub(super) struct Runner<'m> {
@@ -201,19 +218,35 @@ impl<'m> Runner<'m> {
         &self.model.signature().outputs[output].name
     }
 
-    /// Runs the model for all of its outputs, and keeps them.
-    pub fn run(&mut self, batch: &Batch) -> Result<Vec<Made>, String> {
-        let produced = self.call(batch)?;
-        let made = produced.into_iter().enumerate().map(|(output, produced)| {
-            let made =
-                made(produced, batch).filter(|made| made.shape.bytes(made.dtype) == Some(made.bytes.len() as u64));
+    /// Runs the model for all of its outputs, and keeps them. If the outputs of one row are given, memory is prepared
+    /// for more of the same.
+    pub fn run(&mut self, batch: &Batch, one: Option<&[Made]>) -> Result<Vec<Made>, String> {
+        let mut memory = self.prepare(batch, one);
+        let produced = self.call(batch, &mut memory)?;
+        let all = produced.into_iter().zip(memory).enumerate().map(|(output, (produced, memory))| {
+            let dtype = self.model.signature().outputs[output].dtype;
+            let made = made(produced, dtype, memory, batch);
+            let made = made.filter(|made| made.shape.bytes(made.dtype) == Some(made.bytes.len() as u64));
             made.ok_or_else(|| format!("output {} is not what the framework says it is", self.name(output)))
         });
-        made.collect()
+        all.collect()
+    }
+
+    /// Memory for each output that is like this one of one row.
+    pub fn prepare(&self, batch: &Batch, one: Option<&[Made]>) -> Vec<Memory> {
+        let specs = self.model.signature().outputs.iter().enumerate();
+        let memory = specs.map(|(output, spec)| {
+            let one = one?.get(output).filter(|one| one.dtype == spec.dtype)?;
+            let mut shape = Shape::new(&[batch.rows as i64])?;
+            one.shape.get(1..)?.iter().try_for_each(|&dim| shape.push(dim))?;
+            // What is not written is not zero by chance.
+            Some((shape, Aligned::of(&vec![UNWRITTEN; batch.rows * one.bytes.len()])))
+        });
+        memory.collect()
     }
 
     /// Runs the model for all of its outputs.
-    pub fn call(&mut self, batch: &Batch) -> Result<Vec<Option<Produced>>, String> {
+    pub fn call(&mut self, batch: &Batch, memory: &mut [Memory]) -> Result<Vec<Option<Produced>>, String> {
         let inputs = batch.inputs.iter().enumerate().map(|(index, (dtype, shape, memory))| Input {
             index,
             dtype: *dtype,
@@ -221,8 +254,11 @@ impl<'m> Runner<'m> {
             elements: Elements::Bytes(memory.bytes()),
         });
         let inputs: Vec<_> = inputs.collect();
-        let slot = |index| OutputSlot { index, prepared: None, produced: None };
-        let mut slots: Vec<_> = (0..self.model.signature().outputs.len()).map(slot).collect();
+        let slots = memory.iter_mut().enumerate().map(|(index, memory)| {
+            let prepared = memory.as_mut().map(|(shape, memory)| Prepared { shape: *shape, bytes: memory.bytes_mut() });
+            OutputSlot { index, prepared, produced: None }
+        });
+        let mut slots: Vec<_> = slots.collect();
         let (model, instance) = (self.model, &mut self.instance);
         let result = faults::guarded(|| {
             let instance = match instance {
@@ -243,14 +279,15 @@ impl<'m> Runner<'m> {
 }
 
 /// What was produced, in memory of its own; `None` for what cannot be there.
-fn made(produced: Option<Produced>, batch: &Batch) -> Option<Made> {
+fn made(produced: Option<Produced>, dtype: DType, memory: Memory, batch: &Batch) -> Option<Made> {
     match produced? {
+        Produced::InPlace => memory.map(|(shape, memory)| Made { dtype, shape, bytes: memory.bytes().to_vec() }),
         Produced::Lent { shape, dtype, owner } => Some(Made { dtype, shape, bytes: (*owner).as_ref().to_vec() }),
         Produced::SameAsInput(position) => {
             let (dtype, shape, memory) = batch.inputs.get(position)?;
             Some(Made { dtype: *dtype, shape: Shape::new(shape)?, bytes: memory.bytes().to_vec() })
         }
-        // No memory was prepared, and models with strings are not tried.
-        Produced::InPlace | Produced::Strings { .. } => None,
+        // Models with strings are not tried.
+        Produced::Strings { .. } => None,
     }
 }

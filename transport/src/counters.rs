@@ -34,9 +34,9 @@ pub struct Counters {
     pub connections_broken: Counter,
     /// Connections closed by a timeout.
     pub connections_timed_out: Counter,
-    /// Connections whose peer went away while requests of it were in flight.
+    /// Connections that ended, whoever ended them, while requests of theirs were in flight.
     pub connections_gone: Counter,
-    /// Requests that had to leave their rows to others, because their sender made no progress.
+    /// Requests that went on in memory of their own, to leave their rows to others, because their sender was slow.
     pub rows_set_apart: Counter,
     /// Requests that came in native frames.
     pub requests_native: Counter,

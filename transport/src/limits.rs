@@ -72,6 +72,12 @@ pub const LENT_BYTES_MAX: usize = 1 << 20;
 pub const ASIDE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of the receive buffers that all connections of a reactor share: 256 of 16 KiB.
 pub const RECEIVE_RING_BYTES: usize = 4 << 20;
+/// How often a reactor looks whether more has completed before it goes on with its turn: those who came first must not
+/// wait for ever for those who keep coming.
+pub const DRAINS_MAX: usize = 4;
+/// The most bytes that one request in shared rows may have received to be moved to memory of its own: all others of its
+/// reactor wait for the copy, which is as long as that of a few [`CHUNK_BYTES`].
+pub const SET_APART_BYTES_MAX: usize = 1 << 20;
 /// Bytes that the strings of one reply may take: they are copied into it, and so are part of the backlog until they are
 /// sent.
 pub const STRING_BYTES_MAX: usize = 32 << 20;

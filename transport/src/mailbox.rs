@@ -1,4 +1,5 @@
-//! Where replies that were made on other threads wait for their reactor, and the doorbell that wakes it out of its ring.
+//! Where replies that were made on other threads wait for their reactor, and the doorbell that wakes it out of its
+//! ring.
 //!
 //! The queue and the handshake with a reactor that is about to sleep are the batching core's.
 

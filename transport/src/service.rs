@@ -168,17 +168,20 @@ pub trait Service {
     /// `replies`. Returns whether there is more to be run, so that the reactor looks for completions and comes back.
     fn turn(&mut self, now: Instant, replies: &mut dyn FnMut(Ticket, Reply)) -> bool;
 
-    /// The peer of a connection has gone away with requests in flight: nobody waits for their replies, and they need
-    /// not be given. Said once.
+    /// A connection has ended with requests in flight, whoever ended it (the peer that has gone away, a timeout, an
+    /// overload): nobody waits for their replies, and they need not be given. Said once.
     fn gone(&mut self, connection: u32, generation: u32);
 
     /// How long a payload that is received into shared rows may make no progress, if others are waiting for such rows
-    /// now; `None` if nobody is. Asked once per turn, while there are such payloads.
+    /// now; `None` if nobody is. Asked in each turn while there are such payloads, and once more before the reactor
+    /// sleeps: whoever lets the answer change from `None` rings the reactors' mailboxes afterwards. A payload that
+    /// trickles in has a hundred times as long, or a tenth of a second if that is longer, and no more.
     fn patience(&self) -> Option<Duration>;
 
     /// Makes room for others: memory of its own for a request whose sender is slow. `arrived` are the ranges of the
-    /// destination that hold bytes, each of one piece; they are copied (and counted), everything keeps its offset, and
-    /// the rows are given up.
+    /// destination that hold bytes, each of one piece, and together no more than
+    /// [`SET_APART_BYTES_MAX`](crate::limits::SET_APART_BYTES_MAX); they are copied (and counted), everything keeps its
+    /// offset, and the rows are given up. A request of which more has come is not asked for: it is refused as busy.
     fn set_apart(&mut self, destination: Destination, arrived: &[Range<usize>]) -> Result<Destination, Refusal>;
 
     /// Answers a metadata request.

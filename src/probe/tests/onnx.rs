@@ -1,7 +1,7 @@
 //! Real models, made by `backends/onnx/tests/models/make.py`: those that may be batched, and those that only look so.
 //!
-//! The library is the one that `ORT_DYLIB_PATH` names, or the one in the project's runtime folder. Without it these tests
-//! fail and say how to get it.
+//! The library is the one that `ORT_DYLIB_PATH` names, or the one in the project's runtime folder. Without it these
+//! tests fail and say how to get it.
 
 use super::*;
 use graphpiped_backend_api::{Backend, Options};
@@ -88,7 +88,7 @@ fn chance_and_memory_are_found_out() {
 #[test]
 fn outputs_that_prove_nothing_are_no_proof() {
     assert_eq!(why("rows_nan"), "output y has no finite number for any row that was tried");
-    assert_eq!(why("rows_same"), "the outputs are the same for all rows that were tried");
+    assert_eq!(why("rows_same"), "output y is the same for all rows that were tried");
 }
 
 #[test]

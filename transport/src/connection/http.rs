@@ -14,7 +14,8 @@ use body::Chunks;
 use graphpiped_memory::Destination;
 use std::ops::Range;
 
-/// A longer path is not kept for the next request: 10,000 idle connections would keep 10,000 of them.
+/// A longer path is not kept for the next request: 10,000 idle connections would keep 10,000 of them. Each request with
+/// such a path whose body does not come with its head costs an allocation.
 const PATH_BYTES_KEPT: usize = 128;
 
 /// The state of an HTTP connection between two events.
@@ -74,6 +75,11 @@ impl<C> Http<C> {
 
     pub(super) fn is_in_rows(&self) -> bool {
         matches!(&self.state, State::Body { intake, .. } if intake.is_in_rows())
+    }
+
+    /// Bytes of the message that is arriving; 0 if none is.
+    pub(super) fn arriving_bytes(&self) -> u32 {
+        if let State::Body { intake, .. } = &self.state { intake.length() } else { 0 }
     }
 
     pub(super) fn let_go(&mut self) {

@@ -9,13 +9,15 @@
 //! [`Intake::take_fill`] lends the claim's destination to a receive operation, which brings it back with
 //! [`Intake::filled`]. A destination of shared rows whose bytes do not come is exchanged by [`Intake::set_apart`].
 
+mod receiving;
+
 use super::Cx;
-use crate::limits::{ASIDE_BYTES_MAX, CHUNK_BYTES, SMALL_BYTES_MAX};
+use crate::limits::{ASIDE_BYTES_MAX, CHUNK_BYTES, SET_APART_BYTES_MAX, SMALL_BYTES_MAX};
 use crate::service::{Claim, Piece, Refusal, Reply, Route, Service};
 use graphpipe_schema::Code;
 use graphpipe_schema::reader::{InferRequest, Read, Window, read_request};
 use graphpiped_memory::Destination;
-use smallvec::SmallVec;
+use receiving::Receiving;
 use std::ops::Range;
 
 /// What of a message of unknown head is asked for at once: enough for the heads of all known clients, and little to
@@ -38,22 +40,6 @@ enum Stage<C> {
     Head { needed: u32, head_is_declared: bool },
     Payload(Receiving<C>),
     Discard,
-}
-
-#[derive(Debug)]
-struct Receiving<C> {
-    /// Absent while a receive operation has it.
-    destination: Option<Destination>,
-    /// Whether the destination is rows, wherever it is.
-    is_in_rows: bool,
-    pieces: SmallVec<[Piece; 4]>,
-    /// The piece that is filled now or next.
-    next: usize,
-    /// Bytes of `aside` before the first piece, and up to the end of the last.
-    prefix: usize,
-    tail: usize,
-    weight: u32,
-    context: C,
 }
 
 /// What a push has led to.
@@ -96,6 +82,11 @@ impl<C> Intake<C> {
     /// Whether it has rows that others could use.
     pub fn is_in_rows(&self) -> bool {
         matches!(&self.stage, Stage::Payload(receiving) if receiving.is_in_rows)
+    }
+
+    /// Bytes of the message, all of it.
+    pub fn length(&self) -> u32 {
+        self.length
     }
 
     /// Bytes to receive into a shared buffer next; 0 if the next ones belong into the claim's destination.
@@ -187,7 +178,8 @@ impl<C> Intake<C> {
         if self.is_complete() { Step::Complete } else { Step::More }
     }
 
-    /// Its sender is slow: gives up the rows, if it has some that no receive operation has, for memory of its own.
+    /// Its sender is slow: gives up the rows, if it has some that no receive operation has, for memory of its own. If
+    /// too much has arrived to be copied while everybody else waits, the request is refused instead.
     pub fn set_apart<S>(&mut self, cx: &mut Cx<'_, S>) -> Step
     where
         S: Service<Context = C>,
@@ -197,9 +189,14 @@ impl<C> Intake<C> {
             return Step::More;
         }
         let Some(rows) = receiving.destination.take() else { return Step::More };
-        cx.counters.rows_set_apart.add(1);
-        match cx.service.set_apart(rows, &receiving.arrived(self.at)) {
+        let arrived = receiving.arrived(self.at);
+        let bytes: usize = arrived.iter().map(Range::len).sum();
+        if bytes > SET_APART_BYTES_MAX {
+            return self.answer(Reply::Refused(too_slow(bytes)));
+        }
+        match cx.service.set_apart(rows, &arrived) {
             Ok(destination) => {
+                cx.counters.rows_set_apart.add(1);
                 receiving.put(destination);
                 Step::More
             }
@@ -315,32 +312,12 @@ impl<C> Intake<C> {
     }
 }
 
-impl<C> Receiving<C> {
-    fn put(&mut self, destination: Destination) {
-        self.is_in_rows = matches!(destination, Destination::Rows(_));
-        self.destination = Some(destination);
-    }
-
-    /// The ranges of the destination that hold bytes, when so many of the message have arrived.
-    fn arrived(&self, at: u32) -> SmallVec<[Range<usize>; 4]> {
-        let begun = self.pieces.iter().take_while(|piece| piece.message.start < at);
-        let range = |piece: &Piece| {
-            let bytes = piece.message.end.min(at) - piece.message.start;
-            piece.offset..piece.offset + bytes as usize
-        };
-        begun.map(range).collect()
-    }
-
-    /// Goes on to the next piece at the end of one. What comes aside behind the last piece is the tail.
-    fn pass(&mut self, at: u32, aside: usize) {
-        while self.pieces.get(self.next).is_some_and(|piece| at >= piece.message.end) {
-            self.next += 1;
-            self.tail = aside;
-        }
-        if self.pieces.is_empty() {
-            self.tail = aside;
-        }
-    }
+fn too_slow(bytes: usize) -> Refusal {
+    let message = format!(
+        "the request was sent too slowly while others waited for its place in a batch: {bytes} bytes of it had come, \
+         and no more than {SET_APART_BYTES_MAX} are moved elsewhere; send it again"
+    );
+    Refusal::new(Code::Busy, message)
 }
 
 fn keep_aside(aside: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Refusal> {

@@ -26,7 +26,7 @@ pub use outbox::Spare;
 
 use crate::counters::Counters;
 use crate::http::{Sniff, looks_like_http};
-use crate::limits::{Limits, RECEIVE_RING_BYTES, SMALL_BYTES_MAX};
+use crate::limits::{DRAINS_MAX, Limits, RECEIVE_RING_BYTES, SMALL_BYTES_MAX};
 use crate::ring::Batch;
 use crate::service::{Reply, Service, Ticket};
 use base::{Base, Phase};
@@ -38,9 +38,10 @@ use std::time::Instant;
 /// What a receive into shared buffers asks for where nothing is known yet: a small frame, or an HTTP head with a small
 /// body. More would only be more to copy if it turns out to be a large payload.
 const FIRST_BYTES: usize = SMALL_BYTES_MAX + 1024;
-/// More than can arrive after a multishot receive is no longer wanted and before it has ended: what the kernel delivers
-/// in one go (all shared buffers, if nobody else takes any), twice.
-const CARRY_BYTES_MAX: usize = 2 * RECEIVE_RING_BYTES;
+/// More than can arrive after a multishot receive is no longer wanted and before it has ended. In one go the kernel
+/// delivers all shared buffers at most, if nobody else takes any. A turn takes what one wait has brought and what each
+/// look for more does before it can cancel the receive, which then may bring as much again until it ends.
+const CARRY_BYTES_MAX: usize = (2 + DRAINS_MAX) * RECEIVE_RING_BYTES;
 
 /// What a connection works with, lent by its reactor for the length of one call.
 #[derive(Debug)]
@@ -145,6 +146,15 @@ impl<S: Service> Connection<S> {
             Protocol::Unknown => false,
             Protocol::Native(native) => native.is_in_rows(),
             Protocol::Http(http) => http.is_in_rows(),
+        }
+    }
+
+    /// Bytes of the message that is arriving, all of it; 0 if none is.
+    pub fn arriving_bytes(&self) -> u32 {
+        match &self.protocol {
+            Protocol::Unknown => 0,
+            Protocol::Native(native) => native.arriving_bytes(),
+            Protocol::Http(http) => http.arriving_bytes(),
         }
     }
 

@@ -21,8 +21,9 @@ const LARGE_FOR: u8 = 16;
 /// The state of a native connection between two events.
 #[derive(Debug)]
 pub(super) struct Native<C> {
-    /// Where a frame arrives. There is none while this is a connection of small frames; otherwise it is kept from frame to
-    /// frame, so that no large one costs an allocation.
+    /// Where a frame arrives. There is none while this is a connection of small frames; otherwise it is kept from frame
+    /// to frame, so that of large ones that follow each other only the first costs an allocation. So does one that
+    /// comes alone after many small ones: ten thousand idle connections that each keep room for one would cost more.
     place: Option<Box<Place<C>>>,
     /// How many small frames in a row make this a connection of small frames; 0: it is one.
     large_for: u8,
@@ -66,6 +67,11 @@ impl<C> Native<C> {
 
     pub(super) fn is_in_rows(&self) -> bool {
         self.arriving().is_some_and(|(_, intake)| intake.is_in_rows())
+    }
+
+    /// Bytes of the message that is arriving; 0 if none is.
+    pub(super) fn arriving_bytes(&self) -> u32 {
+        self.arriving().map_or(0, |(_, intake)| intake.length())
     }
 
     pub(super) fn let_go(&mut self) {

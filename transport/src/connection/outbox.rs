@@ -4,7 +4,7 @@
 //! queued as they are and sent from where they lie. Buffers come from a [`Spare`] that all connections of a reactor
 //! share: an idle connection holds none.
 
-use crate::ring::{Batch, Segment};
+use crate::ring::{BATCH_SEGMENTS_MAX, Batch, Segment};
 use graphpiped_memory::Payload;
 use std::collections::VecDeque;
 
@@ -12,28 +12,46 @@ use std::collections::VecDeque;
 const BYTES_SEGMENT_MAX: usize = 64 * 1024;
 /// Buffers that have grown beyond this are freed instead of kept.
 const SPARE_BYTES_MAX: usize = 2 * BYTES_SEGMENT_MAX;
-/// Buffers that are kept, and boxes.
-const SPARE_MAX: usize = 64;
+/// Bytes that all buffers together take that are kept: a batch is answered to some hundred connections in one turn, and
+/// the next one needs as many.
+const SPARE_BUFFERS_BYTES_MAX: usize = 4 << 20;
+/// What an empty buffer takes beside its bytes: its place here, and what the allocator needs to know of it.
+const BUFFER_BYTES: usize = size_of::<Vec<u8>>() + 16;
+/// Boxes that are kept: a mebibyte of them.
+const SPARE_BOXES_MAX: usize = (1 << 20) / size_of::<Batch>();
+/// Lists of segments that are kept: a mebibyte of them.
+const SPARE_LISTS_MAX: usize = (1 << 20) / (BATCH_SEGMENTS_MAX * size_of::<Segment>());
 
-/// Empty buffers and boxes to be used again.
+/// Empty buffers, boxes and lists to be used again. What is kept of each is bounded by the bytes that it takes, so that
+/// there is enough for some hundred connections that answer at the same time.
 #[derive(Debug, Default)]
 pub struct Spare {
     buffers: Vec<Vec<u8>>,
+    /// What the buffers take.
+    buffers_bytes: usize,
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is kept")]
     batches: Vec<Box<Batch>>,
+    /// Empty batches with memory for many segments.
+    lists: Vec<Batch>,
 }
 
 impl Spare {
     /// An empty buffer.
     pub fn take(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
+        let buffer = self.buffers.pop().unwrap_or_default();
+        if buffer.capacity() > 0 {
+            self.buffers_bytes -= BUFFER_BYTES + buffer.capacity();
+        }
+        buffer
     }
 
     /// Takes a buffer back.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES_MAX && self.buffers.len() < SPARE_MAX {
+        let bytes = self.buffers_bytes + BUFFER_BYTES + buffer.capacity();
+        if buffer.capacity() > 0 && buffer.capacity() <= SPARE_BYTES_MAX && bytes <= SPARE_BUFFERS_BYTES_MAX {
             buffer.clear();
             self.buffers.push(buffer);
+            self.buffers_bytes = bytes;
         }
     }
 
@@ -45,10 +63,22 @@ impl Spare {
 
     fn unboxed(&mut self, mut place: Box<Batch>) -> Batch {
         let batch = std::mem::take(&mut *place);
-        if self.batches.len() < SPARE_MAX {
+        if self.batches.len() < SPARE_BOXES_MAX {
             self.batches.push(place);
         }
         batch
+    }
+
+    /// The same batch, with memory for many segments.
+    fn listed(&mut self, batch: Batch) -> Batch {
+        batch.moved_to(self.lists.pop().unwrap_or_else(Batch::with_list))
+    }
+
+    /// Takes the memory of a batch back of which everything is sent.
+    fn give_batch(&mut self, batch: Batch) {
+        if batch.has_list() && self.lists.len() < SPARE_LISTS_MAX {
+            self.lists.push(batch);
+        }
     }
 
     fn give_segment(&mut self, segment: Segment) {
@@ -115,12 +145,16 @@ impl Outbox {
             return None;
         }
         let mut batch = self.unfinished.take().map_or_else(Batch::default, |batch| spare.unboxed(batch));
+        if batch.needs_list(self.waiting.len()) {
+            batch = spare.listed(batch);
+        }
         while batch.has_room() {
             let Some(segment) = self.waiting.pop_front() else { break };
             self.waiting_bytes -= segment.as_slice().len();
             batch.push(segment);
         }
         if batch.is_empty() {
+            spare.give_batch(batch);
             return None;
         }
         self.sending = true;
@@ -137,7 +171,9 @@ impl Outbox {
             }
             spare.give_segment(segment);
         });
-        if !batch.is_empty() {
+        if batch.is_empty() {
+            spare.give_batch(batch);
+        } else {
             self.unfinished = Some(spare.boxed(batch));
         }
     }
@@ -194,6 +230,69 @@ mod tests {
             assert_eq!((outbox.waiting_bytes(), outbox.held_bytes()), (0, 0));
             assert!(outbox.is_empty());
         }
+    }
+
+    #[test]
+    fn some_hundred_connections_that_answer_together_again_and_again_make_no_buffer_anew() {
+        let mut spare = Spare::default();
+        let mut outboxes: Vec<Outbox> = (0..512).map(|_| Outbox::default()).collect();
+        for round in 0..3 {
+            for outbox in &mut outboxes {
+                let buffer = spare.take();
+                assert!(round == 0 || buffer.capacity() > 0, "a buffer is made in round {round}");
+                spare.give(buffer);
+                text(outbox, &mut spare, &"reply".repeat(800));
+            }
+            // All are sent in part, and then in full.
+            for half in 0..2 {
+                for outbox in &mut outboxes {
+                    assert!(round == 0 || half == 1 || !spare.batches.is_empty(), "a box is made in round {round}");
+                    let batch = outbox.next_batch(&mut spare).unwrap();
+                    outbox.sent(&mut spare, batch, 2000);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_spare_buffers_take_together_is_bounded() {
+        let mut spare = Spare::default();
+        (0..1000).for_each(|_| spare.give(Vec::with_capacity(SPARE_BYTES_MAX)));
+        (0..100_000).for_each(|_| spare.give(Vec::with_capacity(1)));
+        let kept: usize = std::iter::from_fn(|| Some(spare.take().capacity()).filter(|bytes| *bytes > 0)).sum();
+        assert!((1 << 20..=4 << 20).contains(&kept), "{kept} bytes");
+    }
+
+    #[test]
+    fn the_list_of_a_send_of_many_segments_is_used_again() {
+        let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+        let large = |outbox: &mut Outbox| outbox.push(Payload::lent(Arc::new(vec![7; 5000]), 0..5000));
+        for round in 0..3 {
+            assert_eq!(spare.lists.len(), usize::from(round > 0), "round {round}");
+            for _ in 0..8 {
+                text(&mut outbox, &mut spare, "head");
+                large(&mut outbox);
+            }
+            // One half of it stays, and goes on with what follows.
+            let batch = outbox.next_batch(&mut spare).unwrap();
+            assert_eq!((batch.bytes(), spare.lists.len()), (8 * 5004, 0));
+            outbox.sent(&mut spare, batch, 4 * 5004);
+            large(&mut outbox);
+            assert_eq!(drain(&mut outbox, &mut spare, usize::MAX).0.len(), 4 * 5004 + 5000);
+        }
+    }
+
+    #[test]
+    fn a_send_that_was_small_and_becomes_large_keeps_its_place_and_its_order() {
+        let (mut outbox, mut spare) = (Outbox::default(), Spare::default());
+        text(&mut outbox, &mut spare, "abcdef");
+        let batch = outbox.next_batch(&mut spare).unwrap();
+        outbox.sent(&mut spare, batch, 4);
+        for part in ["gh", "ij", "kl"] {
+            outbox.push(Payload::lent(Arc::new(part.as_bytes().to_vec()), 0..2));
+        }
+        assert_eq!(drain(&mut outbox, &mut spare, usize::MAX), (b"efghijkl".to_vec(), 1));
+        assert_eq!(spare.lists.len(), 1);
     }
 
     #[test]

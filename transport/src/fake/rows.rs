@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 /// Bytes of a row.
 const ROW_BYTES: usize = 4096;
-/// Rows of an arena, and arenas: room for a few requests of a megabyte, and too little for many.
-const ROWS: usize = 256;
+/// Rows of an arena, and arenas: room for a few requests of some megabytes, and too little for many.
+const ROWS: usize = 512;
 const ARENAS: usize = 4;
 
 /// A lane to claim rows from.

@@ -9,6 +9,7 @@
 //! `ring`. This module only carries events between the two, keeps sockets open until their operations have
 //! ended, and watches the clock.
 
+mod accept;
 mod control;
 mod flush;
 mod hangup;
@@ -19,50 +20,25 @@ mod sweep;
 mod tests;
 mod wait;
 
+pub use accept::{Listener, ListenerKind};
 pub use control::Control;
 
-use crate::connection::{Connection, Cx, Spare};
+use crate::connection::{Cx, Spare};
 use crate::counters::Counters;
-use crate::limits::Limits;
+use crate::limits::{DRAINS_MAX, Limits};
 use crate::mailbox::Mailbox;
 use crate::probe::Unavailable;
-use crate::ring::{Event, Handle, Key, Ring, Usage, is_to_another_machine};
+use crate::ring::{Event, Key, Ring, Usage};
 use crate::service::{Reply, Service, Ticket};
+use accept::Arming;
 use graphpiped_memory::Destination;
 use hangup::has_hung_up;
-use patience::Receivers;
-use slots::{Armed, Sending, Slots};
+use patience::{Asked, Receivers};
+use slots::{Armed, Slots};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// What kind of socket a listener accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListenerKind {
-    /// TCP: the listener's TCP_NODELAY is inherited.
-    Tcp,
-    /// A Unix socket: its send buffer is enlarged for each connection.
-    Unix,
-}
-
-/// A socket that is bound and listens.
-#[derive(Debug)]
-pub struct Listener {
-    /// The socket.
-    pub fd: OwnedFd,
-    /// Its kind.
-    pub kind: ListenerKind,
-}
-
-/// Connections and listeners share the keys of the ring: listeners have the highest.
-const FIRST_LISTENER: Key = Key::MAX - 1024;
-/// What a Unix socket's send buffer is enlarged to: large replies were 1.3 times as fast.
-const UNIX_SEND_BUFFER_BYTES: usize = 1 << 20;
-
-/// How often a turn looks whether more has completed before it goes on: those who came first must not wait for ever for
-/// those who keep coming.
-const DRAINS_MAX: usize = 4;
 
 /// A thread's reactor. To be made on the thread that runs it: its ring belongs to that thread.
 #[derive(Debug)]
@@ -82,14 +58,6 @@ pub struct Reactor<S: Service> {
     next_sweep: Instant,
     /// When a drain is over, finished or not.
     drain_deadline: Option<Instant>,
-}
-
-/// Whether an operation accepts from a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arming {
-    Armed(Handle),
-    Due,
-    AfterSweep,
 }
 
 /// What connections work with.
@@ -207,8 +175,11 @@ impl<S: Service> Reactor<S> {
         self.slots.is_empty() && self.world.is_draining || self.drain_deadline.is_some_and(|end| end <= self.world.now)
     }
 
+    /// Delivers what is there now. Requests that waited behind these replies may be answered at once, elsewhere: those
+    /// who have nothing to do with them must not wait for that to end.
     fn deliver_replies(&mut self) {
-        while let Some((ticket, reply)) = self.mailbox.take() {
+        for _ in 0..self.mailbox.len() {
+            let Some((ticket, reply)) = self.mailbox.take() else { break };
             self.deliver(ticket, &reply);
         }
     }
@@ -243,18 +214,6 @@ impl<S: Service> Reactor<S> {
         }
         self.replies = replies;
         is_busy
-    }
-
-    fn arm_listeners(&mut self) {
-        if !self.is_bell_watched {
-            self.ring.watch(self.mailbox.bell().event());
-            self.is_bell_watched = true;
-        }
-        for (index, (listener, arming)) in self.listeners.iter_mut().enumerate() {
-            if *arming == Arming::Due {
-                *arming = Arming::Armed(self.ring.accept(FIRST_LISTENER + index as Key, listener.fd.as_fd()));
-            }
-        }
     }
 
     fn handle_completions(&mut self) {
@@ -307,14 +266,19 @@ impl<S: Service> Reactor<S> {
         self.operation_ended(key, false, true);
         let Some(slot) = self.slots.get(key) else { return };
         slot.is_probed &= bytes.is_err();
-        let is_asked = self.receivers.take_asked(slot.receiver);
+        let asked = self.receivers.take_asked(slot.receiver);
         let (connection, world) = (&mut slot.connection, &mut self.world);
         match bytes {
             Ok(0) => self.ended(key),
-            Ok(bytes) => connection.filled(destination, bytes, &mut world.cx()),
+            Ok(bytes) => {
+                connection.filled(destination, bytes, &mut world.cx());
+                if asked == Asked::ToEnd {
+                    connection.set_apart(&mut world.cx());
+                }
+            }
             Err(error) if is_temporary(&error) => {
                 connection.filled(destination, 0, &mut world.cx());
-                if is_asked {
+                if asked != Asked::Nothing {
                     connection.set_apart(&mut world.cx());
                 }
             }
@@ -341,47 +305,6 @@ impl<S: Service> Reactor<S> {
             }
         }
         self.slots.touch(key);
-    }
-
-    fn accepted(&mut self, key: Key, socket: io::Result<OwnedFd>, armed: bool) {
-        let Some((listener, arming)) = self.listeners.get_mut((key - FIRST_LISTENER) as usize) else {
-            // The listeners are closed: a drain has begun, and this socket came a moment too late.
-            return;
-        };
-        if !armed {
-            // Out of descriptors or memory: trying again at once would only fail again.
-            *arming = if socket.is_ok() { Arming::Due } else { Arming::AfterSweep };
-        }
-        let Ok(socket) = socket else {
-            self.world.counters.accept_errors.add(1);
-            return;
-        };
-        if !self.control.try_open(self.world.limits.connections_max) {
-            self.world.counters.connections_refused.add(1);
-            return;
-        }
-        if listener.kind == ListenerKind::Unix {
-            // A smaller buffer is slower and nothing worse.
-            let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, UNIX_SEND_BUFFER_BYTES);
-        }
-        self.world.counters.connections.add(1);
-        let (now, sending) = (self.world.now, self.sending_to(&socket));
-        self.slots.insert(socket, sending, |key, generation| Connection::new(key, generation, now));
-    }
-
-    /// Whether payloads are lent to the kernel for this peer.
-    fn sending_to(&self, socket: &OwnedFd) -> Sending {
-        let limits = &self.world.limits;
-        if limits.zero_copy_send_bytes_min == usize::MAX || !is_to_another_machine(socket.as_fd()) {
-            return Sending::Copied;
-        }
-        // What is lent is held until the peer has acknowledged it, even when the connection has ended for us; so the
-        // kernel itself gives up a peer that acknowledges nothing.
-        let patience = limits.progress_timeout.as_millis().clamp(1, i32::MAX as u128);
-        match rustix::net::sockopt::set_tcp_user_timeout(socket, patience as u32) {
-            Ok(()) => Sending::Lent,
-            Err(_) => Sending::Copied,
-        }
     }
 }
 

@@ -5,15 +5,31 @@
 //! its completion what has come. If that is nothing, the request goes on in memory of its own. Where no receive
 //! operation has the rows (what is awaited is metadata between two payloads, or that the peer takes replies), there is
 //! nothing to be asked.
+//!
+//! A sender that trickles always has progress to show. So nobody keeps rows, while others wait for some, for longer
+//! than [`PATIENCES_MAX`] times the patience or [`ROWS_TIME_MIN`], whichever is longer, since it got them: whatever has
+//! come by then, its request goes on in memory of its own. A request of which more than
+//! [`SET_APART_BYTES_MAX`](crate::limits::SET_APART_BYTES_MAX) has come is not copied, which would hold up everybody
+//! else: it is refused as busy, and may be sent again.
 
 use super::Reactor;
 use super::slots::{Armed, Slots};
 use crate::ring::Key;
 use crate::service::Service;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The place of a connection that is not on the list.
 pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// So many times the patience with one that makes no progress is the patience with one that does.
+const PATIENCES_MAX: u32 = 100;
+/// The least of that: a megabyte through a slow network takes as long.
+const ROWS_TIME_MIN: Duration = Duration::from_millis(100);
+/// On top of that, each microsecond should bring so many bytes: 10 MB/s, a tenth of what the slowest network between machines
+/// of a rack does.
+const BYTES_PER_MICROSECOND: u64 = 10;
+/// A part of the patience that passes between two looks: each look is one at all of them.
+const LOOKS_PER_PATIENCE: u32 = 4;
 
 /// The connections that receive into rows.
 #[derive(Debug, Default)]
@@ -27,21 +43,49 @@ pub(super) struct Receivers {
 #[derive(Debug)]
 struct Receiver {
     key: Key,
-    /// When what is awaited now began to be.
+    /// When it got its rows.
+    got: Instant,
+    /// Bytes of its message.
+    bytes: u32,
+    /// When what is awaited now began to be: the last receive, whatever had ended the one before.
     since: Instant,
-    /// Whether the receive under way has been cancelled to see what it has.
-    is_asked: bool,
+    /// What the receive under way has been cancelled for, if it has.
+    asked: Option<Question>,
+}
+
+/// A receive has been cancelled to see what it has.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    at: Instant,
+    is_last: bool,
+}
+
+impl Receiver {
+    /// Until when it has its rows, whatever comes.
+    fn end(&self, patience: Duration) -> Instant {
+        let of_bytes = Duration::from_micros(u64::from(self.bytes) / BYTES_PER_MICROSECOND);
+        self.got + patience.saturating_mul(PATIENCES_MAX).max(ROWS_TIME_MIN) + of_bytes
+    }
+
+    /// When it is to be asked. One that was asked and did not answer is asked again: the first cancellation may have
+    /// come at a moment when there was nothing to cancel.
+    fn due(&self, patience: Duration) -> Instant {
+        match self.asked {
+            Some(question) => question.at + patience,
+            None => self.end(patience).min(self.since + patience),
+        }
+    }
 }
 
 impl Receivers {
     /// Puts a connection on the list, or takes it off, as it is.
     pub(super) fn note<S: Service>(&mut self, slots: &mut Slots<S>, key: Key, now: Instant) {
         let Some(slot) = slots.get(key) else { return };
-        let is_listed = slot.receiver != NOWHERE;
+        let (is_listed, bytes) = (slot.receiver != NOWHERE, slot.connection.arriving_bytes());
         match (is_listed, slot.connection.is_in_rows()) {
             (false, true) => {
                 slot.receiver = self.list.len() as u32;
-                self.list.push(Receiver { key, since: now, is_asked: false });
+                self.list.push(Receiver { key, got: now, bytes, since: now, asked: None });
             }
             (true, false) => {
                 let place = std::mem::replace(&mut slot.receiver, NOWHERE);
@@ -62,10 +106,18 @@ impl Receivers {
         }
     }
 
-    /// The receive of the connection that has this place, if any, has ended: whether it had been asked to.
-    pub(super) fn take_asked(&mut self, place: u32) -> bool {
-        let receiver = self.list.get_mut(place as usize);
-        receiver.is_some_and(|receiver| std::mem::take(&mut receiver.is_asked))
+    /// The receive of the connection that has this place, if any, has ended: what it had been asked.
+    pub(super) fn take_asked(&mut self, place: u32) -> Asked {
+        match self.list.get_mut(place as usize).and_then(|receiver| receiver.asked.take()) {
+            None => Asked::Nothing,
+            Some(Question { is_last: false, .. }) => Asked::WhatHasCome,
+            Some(Question { is_last: true, .. }) => Asked::ToEnd,
+        }
+    }
+
+    /// Whether there are some, and nobody else is known to want their rows.
+    fn are_at_ease(&self) -> bool {
+        !self.list.is_empty() && self.next_look.is_none()
     }
 
     /// When to look at them, if nothing happens.
@@ -74,7 +126,28 @@ impl Receivers {
     }
 }
 
+/// What a connection that receives into rows has been asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing.
+    Nothing,
+    /// What has come: if that is nothing, its time is over.
+    WhatHasCome,
+    /// To end: its time is over.
+    ToEnd,
+}
+
 impl<S: Service> Reactor<S> {
+    /// Looks at those that receive into rows, if others have begun to wait for some since the last look; returns
+    /// whether they have.
+    pub(super) fn notices_shortage(&mut self) -> bool {
+        if self.receivers.are_at_ease() {
+            self.heed_patience();
+            return !self.receivers.are_at_ease();
+        }
+        false
+    }
+
     /// Looks at those that receive into rows, if others wait for some.
     pub(super) fn heed_patience(&mut self) {
         if self.receivers.list.is_empty() {
@@ -85,28 +158,28 @@ impl<S: Service> Reactor<S> {
             self.receivers.next_look = None;
             return;
         };
+        // Who makes no progress for longer than that is given up anyway.
+        let patience = patience.min(self.world.limits.progress_timeout);
         let now = self.world.now;
         if self.receivers.next_look.is_some_and(|look| look > now) {
             return;
         }
-        let mut next_look = now + patience;
+        let mut next_due = now + patience;
         for receiver in &mut self.receivers.list {
-            let due = receiver.since + patience;
+            let due = receiver.due(patience);
             if due > now {
-                next_look = next_look.min(due);
+                next_due = next_due.min(due);
                 continue;
             }
             let Some(slot) = self.slots.get(receiver.key) else { continue };
             if let Armed::Fill(handle) = slot.armed {
-                if !receiver.is_asked {
-                    self.ring.cancel(handle);
-                    receiver.is_asked = true;
-                }
+                self.ring.cancel(handle);
+                receiver.asked = Some(Question { at: now, is_last: receiver.end(patience) <= now });
             } else {
                 let world = &mut self.world;
                 self.slots.with(receiver.key, |connection| connection.set_apart(&mut world.cx()));
             }
         }
-        self.receivers.next_look = Some(next_look);
+        self.receivers.next_look = Some(next_due.max(now + patience / LOOKS_PER_PATIENCE));
     }
 }

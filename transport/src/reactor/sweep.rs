@@ -1,9 +1,10 @@
 //! What is looked at now and then for every connection: deadlines that have passed, and peers that went away while
 //! nothing was received from them. Deadlines are seconds: looking a few times a second is enough.
 
+use super::Reactor;
+use super::accept::Arming;
 use super::hangup::has_hung_up;
 use super::slots::Armed;
-use super::{Arming, Reactor};
 use crate::ring::{Key, unsent_bytes};
 use crate::service::Service;
 use std::os::fd::AsFd;
@@ -40,6 +41,8 @@ impl<S: Service> Reactor<S> {
         {
             connection.finish(&mut world.cx());
         } else if connection.deadline(&world.limits).is_none_or(|deadline| deadline > world.now) {
+            // It had its answer: when the next deadline passes, the question is a new one.
+            slot.is_probed = false;
             return;
         } else if connection.is_sending() && has_moved(&mut slot.unsent, unsent_bytes(slot.socket.as_fd())) {
             // A send completes when all of it has a place in the socket's buffer, which a slow reader empties in jumps.

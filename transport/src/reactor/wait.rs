@@ -1,7 +1,8 @@
 //! How a reactor waits: not at all while there is something to run, spinning while the next completion is near, else
 //! asleep in its ring.
 
-use super::{Arming, Reactor};
+use super::Reactor;
+use super::accept::Arming;
 use crate::service::Service;
 use std::io;
 use std::time::{Duration, Instant};
@@ -25,11 +26,9 @@ impl<S: Service> Reactor<S> {
         }
         let mailbox = self.mailbox.clone();
         let asleep = mailbox.fall_asleep();
-        let result = if mailbox.is_empty() && !self.control.has_news(self.world.is_draining) {
-            self.ring.sleep(self.timeout())
-        } else {
-            self.ring.poll()
-        };
+        // From here on the bell is rung. For what came before, while this reactor was awake, it was not.
+        let has_news = !mailbox.is_empty() || self.control.has_news(self.world.is_draining) || self.notices_shortage();
+        let result = if has_news { self.ring.poll() } else { self.ring.sleep(self.timeout()) };
         drop(asleep);
         result
     }

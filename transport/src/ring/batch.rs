@@ -1,5 +1,5 @@
-//! What is to be sent, and what of it one operation sends: bytes that the kernel copies, or a part of a payload that it is
-//! lent. What becomes of operations is not decided here.
+//! What is to be sent, and what of it one operation sends: bytes that the kernel copies, or a part of a payload that it
+//! is lent. What becomes of operations is not decided here.
 
 use crate::limits::{CHUNK_BYTES, LENT_BYTES_MAX};
 use graphpiped_memory::Payload;
@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// The most parts of one send; the kernel looks at each on its own.
 pub const BATCH_SEGMENTS_MAX: usize = 16;
+/// So many are a reply of one output with the replies around it: the common batch needs no memory of its own for them.
+const INLINE_SEGMENTS: usize = 3;
 
 /// Bytes to be sent, in one place.
 #[derive(Debug)]
@@ -31,8 +33,7 @@ impl Segment {
 /// What one send operation sends: segments in order, the first of them perhaps sent in part.
 #[derive(Debug, Default)]
 pub struct Batch {
-    // Three are a reply of one output with the replies around it: the common batch needs no allocation.
-    segments: SmallVec<[Segment; 3]>,
+    segments: SmallVec<[Segment; INLINE_SEGMENTS]>,
     /// Bytes of the first segment that are sent already.
     sent: usize,
     /// Whether the kernel has refused to be lent some of it.
@@ -40,6 +41,29 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// An empty one with memory for as many segments as one may have.
+    pub fn with_list() -> Batch {
+        Batch { segments: SmallVec::with_capacity(BATCH_SEGMENTS_MAX), ..Batch::default() }
+    }
+
+    /// Whether it has memory of its own for its list of segments.
+    pub fn has_list(&self) -> bool {
+        self.segments.spilled()
+    }
+
+    /// Whether so many segments more need such memory, and it has none.
+    pub fn needs_list(&self, more: usize) -> bool {
+        !self.has_list() && self.segments.len() + more > INLINE_SEGMENTS
+    }
+
+    /// The same batch in the memory of `list`, which is empty.
+    pub fn moved_to(mut self, list: Batch) -> Batch {
+        let mut segments = list.segments;
+        debug_assert!(segments.is_empty(), "whoever gives a list has no use for it");
+        segments.append(&mut self.segments);
+        Batch { segments, ..self }
+    }
+
     /// Whether everything is sent.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
@@ -83,8 +107,8 @@ impl Batch {
         self.is_only_copied = true;
     }
 
-    /// What the next operation lends to the kernel, if that is to be lent: of the first segment, if it is a payload with
-    /// `bytes_min` or more to be sent.
+    /// What the next operation lends to the kernel, if that is to be lent: of the first segment, if it is a payload
+    /// with `bytes_min` or more to be sent.
     pub(super) fn to_be_lent(&self, bytes_min: usize) -> Option<Loan> {
         match self.segments.first()? {
             Segment::Payload(payload) if self.is_lent(payload, self.sent, bytes_min) => {

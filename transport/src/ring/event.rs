@@ -52,7 +52,7 @@ pub enum Event {
         /// What was done with it.
         usage: Usage,
     },
-    /// The descriptor given to [`Ring::watch`] is readable.
+    /// The descriptor given to [`Ring::watch`](super::Ring::watch) is readable.
     Readable {
         /// Whether the ring goes on watching by itself.
         armed: bool,

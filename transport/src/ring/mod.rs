@@ -10,9 +10,9 @@
 //! * **Loans.** A large payload may be sent without a copy: the network card reads it where it lies, until the peer has
 //!   acknowledged it. Such a send lends *one* payload and sends nothing else (heads and small payloads before it are
 //!   copied by a send of their own), and the loan owns a clone of the payload, which nobody can write to while it is
-//!   owned. The first completion says how much was sent: the batch comes back in [`Event::Sent`] like any other, and its
-//!   connection goes on with the next bytes, of the same payload even. If that completion has `IORING_CQE_F_MORE`, the
-//!   entry becomes [`ops::Op::Lent`] and keeps the clone until the second one, `IORING_CQE_F_NOTIF`, which is
+//!   owned. The first completion says how much was sent: the batch comes back in [`Event::Sent`] like any other, and
+//!   its connection goes on with the next bytes, of the same payload even. If that completion has `IORING_CQE_F_MORE`,
+//!   the entry becomes [`ops::Op::Lent`] and keeps the clone until the second one, `IORING_CQE_F_NOTIF`, which is
 //!   [`Event::Returned`]. It has the name of its send, comes behind it, and comes exactly if it was announced.
 //! * **Names.** `user_data` is an entry's index and its generation. A completion whose generation is not the entry's is
 //!   an impossibility, and aborts; an entry is reused only after the completion without `IORING_CQE_F_MORE`.
@@ -20,9 +20,10 @@
 //!   one, its completion names it, [`Ring::recycle`] gives it back; the [`BufferId`] in between is not `Copy`, so a
 //!   buffer is handed back once, and its bytes are borrowed only while the id exists.
 //! * **Descriptors.** Operations name sockets by number. The caller keeps a socket open until all its operations have
-//!   completed ([`Event`]s carry the key with which they were submitted, so it can count them). A loan that is out names
-//!   no socket: the kernel has the stream's buffers, not the descriptor, and ends them with the stream. If the socket had
-//!   to stay open for it, a peer that acknowledges nothing could keep it open for ever; a closed one the kernel gives up.
+//!   completed ([`Event`]s carry the key with which they were submitted, so it can count them). A loan that is out
+//!   names no socket: the kernel has the stream's buffers, not the descriptor, and ends them with the stream. If the
+//!   socket had to stay open for it, a peer that acknowledges nothing could keep it open for ever; a closed one the
+//!   kernel gives up.
 //! * **The end.** Dropping a ring cancels what is left and waits for the completions; memory of an operation that does
 //!   not end within a second is leaked, because freeing it would be worse.
 //! * **One thread.** The ring is set up with `SINGLE_ISSUER` by the thread that makes it, and `Ring` is not `Send`.
@@ -31,11 +32,12 @@ mod batch;
 mod buffers;
 mod event;
 mod ops;
+mod queues;
 mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, Segment};
+pub use batch::{BATCH_SEGMENTS_MAX, Batch, Segment};
 pub use buffers::BufferId;
 pub use event::{Event, Usage};
 pub use socket::{is_to_another_machine, unsent_bytes};
@@ -189,33 +191,6 @@ impl Ring {
         self.buffers.recycle(id);
     }
 
-    /// Submits what is queued and collects what has completed, without waiting. No system call if there is neither.
-    pub fn poll(&mut self) -> io::Result<()> {
-        let submission = self.uring.submission();
-        let queued = submission.len() as u32;
-        if queued == 0 && !submission.taskrun() && !submission.cq_overflow() {
-            return Ok(());
-        }
-        drop(submission);
-        let flags = io_uring::EnterFlags::GETEVENTS.bits();
-        // SAFETY: no argument is passed, the count is the queue's own length, and every queued entry points to memory
-        // that its entry in the table owns.
-        let entered = unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, 0, flags, None) };
-        harmless(entered)
-    }
-
-    /// Whether a completion, or work that will become one, is there: a look at shared memory, not a system call.
-    pub fn is_ready(&mut self) -> bool {
-        !self.uring.completion().is_empty() || self.uring.submission().taskrun()
-    }
-
-    /// Submits what is queued and sleeps until something completes, or for `timeout`.
-    pub fn sleep(&mut self, timeout: Duration) -> io::Result<()> {
-        let timespec = types::Timespec::from(timeout);
-        let arguments = types::SubmitArgs::new().timespec(&timespec);
-        harmless(self.uring.submitter().submit_with_args(1, &arguments))
-    }
-
     /// The next completion, if one is there.
     pub fn next_event(&mut self) -> Option<Event> {
         loop {
@@ -274,8 +249,8 @@ impl Ring {
         Event::Returned { payload, usage }
     }
 
-    /// What a send that was to lend has done. If it was refused for what it is, and not for what became of the socket, the
-    /// same bytes are sent again by a copy.
+    /// What a send that was to lend has done. If it was refused for what it is, and not for what became of the socket,
+    /// the same bytes are sent again by a copy.
     fn lent(&mut self, batch: &mut Batch, result: io::Result<usize>) -> io::Result<usize> {
         match result.as_ref().err().and_then(io::Error::raw_os_error) {
             // An old kernel, or a socket that cannot: the next one could not either.
@@ -295,27 +270,6 @@ impl Ring {
                 Ok(None)
             }
             other => other,
-        }
-    }
-
-    fn push(&mut self, id: OpId, entry: squeue::Entry) -> Handle {
-        let handle = Handle(id.user_data());
-        self.push_entry(&entry.user_data(handle.0));
-        handle
-    }
-
-    fn push_entry(&mut self, entry: &squeue::Entry) {
-        loop {
-            // SAFETY: the entry's memory is owned by the operations table until its completion (or it has none), and
-            // its descriptor is kept open by the caller.
-            let pushed = unsafe { self.uring.submission().push(entry) };
-            if pushed.is_ok() {
-                return;
-            }
-            // The queue is full. Submitting empties it; a busy kernel (EBUSY, EAGAIN) is asked again.
-            if let Err(error) = self.poll() {
-                panic!("the ring takes no more operations: {error}");
-            }
         }
     }
 }
@@ -340,15 +294,4 @@ impl Drop for Ring {
 fn own_socket(number: usize) -> OwnedFd {
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(number as i32) }
-}
-
-/// Interruptions, timeouts and a completion queue that must be drained first are not errors of the ring.
-fn harmless(entered: io::Result<usize>) -> io::Result<()> {
-    match entered {
-        Ok(_) => Ok(()),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
-            _ => Err(error),
-        },
-    }
 }

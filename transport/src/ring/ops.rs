@@ -7,11 +7,12 @@ use super::Key;
 use super::batch::{BATCH_SEGMENTS_MAX, Batch, Loan};
 use graphpiped_memory::{Destination, Payload};
 
-/// Emptied sends that are kept for the next one.
-const SPARE_SENDS_MAX: usize = 64;
+/// Emptied sends that are kept for the next one: a mebibyte of them, for some thousand connections that send at a time.
+const SPARE_SENDS_MAX: usize = (1 << 20) / size_of::<Send>();
 
 /// A send in flight: the batch, and the vectors that tell the kernel where its bytes are. Boxed, so that the kernel's
-/// pointers to the vectors stay good while the entry moves.
+/// pointers to the vectors stay good while the table grows; they are made when the box has its place there, so that
+/// nothing moves it between then and the completion.
 pub(super) struct Send {
     batch: Batch,
     vectors: [libc::iovec; BATCH_SEGMENTS_MAX],
@@ -77,7 +78,8 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// What is known of an operation that goes on. Only a payload that is lent stays in it; others that go on own no memory.
+    /// What is known of an operation that goes on. Only a payload that is lent stays in it; others that go on own no
+    /// memory.
     fn go_on(&mut self, is_ok: bool) -> Op {
         match self {
             Op::Accept { key } => Op::Accept { key: *key },
@@ -142,9 +144,12 @@ impl Table {
 
     /// A plain send of what comes before the first payload with `lent_bytes_min` or more.
     pub(super) fn insert_send(&mut self, key: Key, batch: Batch, lent_bytes_min: usize) -> (OpId, Message) {
-        let mut send = self.loaded(batch);
-        let message = send.point(lent_bytes_min);
-        (self.insert(Op::Send { key, send, loan: None }), message)
+        let send = self.loaded(batch);
+        let id = self.insert(Op::Send { key, send, loan: None });
+        let Some(Op::Send { send, .. }) = &mut self.entries[id.index as usize].op else {
+            unreachable!("a send has just been put there")
+        };
+        (id, send.point(lent_bytes_min))
     }
 
     /// A send of a loan of this batch.
@@ -194,6 +199,24 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sends_of_some_hundred_connections_are_used_again() {
+        let mut table = Table::default();
+        let mut made = None;
+        for _ in 0..3 {
+            let ids: Vec<OpId> = (0..512).map(|key| table.insert_send(key, Batch::default(), usize::MAX).0).collect();
+            let mut places = Vec::new();
+            for id in ids {
+                let Op::Send { send, .. } = table.remove(id) else { panic!("it was a send") };
+                places.push(&raw const *send as usize);
+                table.spare(send);
+            }
+            places.sort_unstable();
+            let first = made.get_or_insert_with(|| places.clone());
+            assert!(*first == places, "some are made anew");
+        }
+    }
 
     #[test]
     fn a_name_is_good_for_one_operation() {

@@ -1,5 +1,5 @@
-//! What the kernel knows of a socket: what it still holds of its stream, and where that leads. The former is the one system
-//! call of this crate that is made by hand and is no operation of the ring.
+//! What the kernel knows of a socket: what it still holds of its stream, and where that leads. The former is the one
+//! system call of this crate that is made by hand and is no operation of the ring.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,8 +13,8 @@ pub fn unsent_bytes(socket: BorrowedFd<'_>) -> Option<u32> {
     if result == 0 { u32::try_from(bytes).ok() } else { None }
 }
 
-/// Whether a socket is one of TCP whose peer is on another machine. Who connects to an address of the same machine comes
-/// from that address, unless he chooses another one. Containers and virtual machines are other machines here.
+/// Whether a socket is one of TCP whose peer is on another machine. Who connects to an address of the same machine
+/// comes from that address, unless he chooses another one. Containers and virtual machines are other machines here.
 pub fn is_to_another_machine(socket: BorrowedFd<'_>) -> bool {
     let ours = rustix::net::getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok());
     let theirs = rustix::net::getpeername(socket).ok().flatten().and_then(|address| SocketAddr::try_from(address).ok());

@@ -316,3 +316,18 @@ fn bytes_that_come_in_are_no_excuse_for_not_reading() {
         assert!(straight.connection.deadline(&straight.limits).unwrap() <= end);
     }
 }
+
+#[test]
+fn a_connection_that_is_full_takes_what_a_stream_may_still_bring_before_it_ends() {
+    let mut straight = Straight::new();
+    straight.limits.in_flight_max = 0;
+    // Six times all shared buffers: one wait, the four looks of a turn for more, and one after the cancellation.
+    let buffer = stream_ready(&[floats(&mut Random::new(1), 8)], false).frame(1).repeat(1024);
+    let buffer = &buffer[..16 * 1024];
+    for _ in 0..6 * 256 {
+        straight.with(|connection, cx| connection.received(buffer, cx));
+    }
+    assert_eq!((straight.connection.base.phase, straight.counters.connections_broken.get()), (Phase::Open, 0));
+    straight.with(|connection, cx| connection.received(buffer, cx));
+    assert_eq!((straight.connection.base.phase, straight.counters.connections_broken.get()), (Phase::Dead, 1));
+}

@@ -1,5 +1,6 @@
 //! Slow senders that have rows while others wait for some.
 
+use super::super::patience::Asked;
 use super::super::slots::{Armed, Sending};
 use super::super::{Control, Reactor};
 use super::server::{Client, Replies, Server, until};
@@ -10,6 +11,7 @@ use crate::fake::samples::{Sample, stream_ready};
 use crate::fake::{Fake, rows};
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
+use crate::ring::Batch;
 use graphpipe_schema::writer;
 use graphpiped_memory::Pool;
 use std::io::Write;
@@ -162,8 +164,120 @@ fn a_reactor_sleeps_no_longer_than_the_patience_lasts() {
     reactor.world.now = armed + Duration::from_millis(15);
     reactor.heed_patience();
     let asked = reactor.receivers.take_asked(0);
-    assert!(!asked && reactor.timeout() <= Duration::from_millis(5), "{asked} {:?}", reactor.timeout());
+    assert_eq!(asked, Asked::Nothing);
+    assert!(reactor.timeout() <= Duration::from_millis(5), "{:?}", reactor.timeout());
     reactor.world.now = armed + Duration::from_millis(20);
     reactor.heed_patience();
-    assert_eq!((reactor.receivers.take_asked(0), reactor.timeout()), (true, Duration::from_millis(20)));
+    assert_eq!(reactor.receivers.take_asked(0), Asked::WhatHasCome);
+    assert_eq!(reactor.timeout(), Duration::from_millis(20));
+}
+
+/// Submits, and hands over what completes, until the receive under way has ended; the clock stays where the test has
+/// it.
+fn until_the_fill_ends(reactor: &mut Reactor<Fake>) {
+    let armed = reactor.slots.get(0).unwrap().armed;
+    assert!(matches!(armed, Armed::Fill(_)), "{armed:?}");
+    while reactor.slots.get(0).unwrap().armed == armed {
+        reactor.ring.poll().unwrap();
+        while let Some(event) = reactor.ring.next_event() {
+            reactor.handle(event);
+        }
+    }
+}
+
+#[test]
+fn a_reactor_that_is_about_to_sleep_learns_of_a_shortage_that_began_since_it_last_asked() {
+    let (mut reactor, _peer) = by_hand();
+    reactor.world.limits.spin = Duration::ZERO;
+    reactor.flush();
+    reactor.heed_patience();
+    assert_eq!(reactor.receivers.next_look(), None);
+    // Another reactor runs out of rows, and rings for one that is awake: nobody hears it.
+    reactor.world.service.patience = Some(Duration::from_millis(20));
+    reactor.mailbox.ring();
+    reactor.next_sweep = reactor.world.now + Duration::from_secs(3);
+    reactor.wait(false).unwrap();
+    assert!(reactor.receivers.next_look().is_some(), "it has slept through the shortage");
+}
+
+#[test]
+fn a_sender_that_was_asked_in_vain_is_asked_again() {
+    let (mut reactor, _peer) = by_hand();
+    let patience = Duration::from_millis(20);
+    reactor.ring.poll().unwrap();
+    reactor.world.service.patience = Some(patience);
+    for cancellations in 1..4 {
+        reactor.world.now += patience;
+        reactor.heed_patience();
+        assert_eq!(reactor.ring.queued(), cancellations);
+        // Not before it has had the time to answer.
+        reactor.world.now += patience / 2;
+        reactor.heed_patience();
+        assert_eq!(reactor.ring.queued(), cancellations);
+    }
+}
+
+#[test]
+fn a_sender_that_trickles_keeps_its_rows_a_hundred_times_the_patience_and_no_longer() {
+    let cases =
+        [(Duration::from_millis(20), Duration::from_secs(2)), (Duration::from_micros(10), Duration::from_millis(100))];
+    for (patience, longest) in cases {
+        let (mut reactor, mut theirs) = by_hand();
+        let start = reactor.world.now;
+        let bytes = reactor.slots.get(0).unwrap().connection.arriving_bytes();
+        // And the time that all of it would take at 10 MB/s.
+        let longest = longest + Duration::from_secs(bytes.into()) / 10_000_000;
+        reactor.world.service.patience = Some(patience);
+        let mut looks = 0;
+        while reactor.slots.get(0).unwrap().connection.is_in_rows() {
+            looks += 1;
+            assert!(looks <= 100, "it has rows for as long as it likes");
+            theirs.write_all(&[0; 4]).unwrap();
+            reactor.world.now = start + longest / 100 * looks;
+            reactor.heed_patience();
+            until_the_fill_ends(&mut reactor);
+            reactor.flush();
+        }
+        // It had them a moment before the clock of this test began to stand still.
+        assert!(looks > 50, "after {looks} of 100 looks, in each of which something had come");
+        assert_eq!((reactor.world.service.talk.apart().len(), reactor.world.counters.rows_set_apart.get()), (1, 1));
+    }
+}
+
+#[test]
+fn a_look_at_many_slow_senders_is_followed_by_another_only_after_a_part_of_the_patience() {
+    let (mut reactor, _peer) = by_hand();
+    let patience = Duration::from_millis(20);
+    reactor.world.service.patience = Some(patience);
+    let place = reactor.slots.get(0).unwrap().receiver;
+    reactor.receivers.armed(place, reactor.world.now);
+    reactor.world.now += Duration::from_millis(19);
+    reactor.heed_patience();
+    assert_eq!(reactor.receivers.next_look(), Some(reactor.world.now + patience / 4));
+}
+
+#[test]
+fn a_peer_that_goes_on_after_it_was_probed_is_probed_again_before_it_is_given_up() {
+    let (mut reactor, mut theirs) = by_hand();
+    let timeout = reactor.world.limits.progress_timeout + Duration::from_secs(1);
+    let sweep_after = |reactor: &mut Reactor<Fake>, pause| {
+        reactor.world.now += pause;
+        reactor.next_sweep = reactor.world.now;
+        reactor.sweep();
+    };
+    // The first probe finds what has come so far, the second nothing.
+    for _ in 0..2 {
+        sweep_after(&mut reactor, timeout);
+        until_the_fill_ends(&mut reactor);
+        reactor.flush();
+    }
+    // The end of a send moves the deadline, and the peer sends more, but not all that the receive waits for.
+    let Reactor { slots, world, .. } = &mut reactor;
+    slots.with(0, |connection| connection.sent(Batch::default(), 0, &mut world.cx()));
+    theirs.write_all(&vec![0; 20_000]).unwrap();
+    sweep_after(&mut reactor, Duration::from_secs(1));
+    sweep_after(&mut reactor, timeout);
+    assert_eq!(reactor.world.counters.connections_timed_out.get(), 0);
+    until_the_fill_ends(&mut reactor);
+    assert!(reactor.world.counters.received_bytes.get() >= 70_000);
 }

@@ -1,11 +1,20 @@
 //! The service's turns: what it answers in them arrives, whoever waits for it, and as long as there is more the reactor
 //! does not wait.
 
+use super::super::slots::Sending;
+use super::super::{Control, Reactor};
 use super::server::{Replies, Server, until};
 use super::{floats, pipeline, spins};
+use crate::connection::Connection;
+use crate::fake::Fake;
 use crate::fake::random::Random;
 use crate::fake::samples::stream_ready;
 use crate::limits::Limits;
+use crate::mailbox::Mailbox;
+use graphpiped_memory::Pool;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -83,4 +92,30 @@ fn an_answer_of_the_turn_to_a_client_that_is_gone_is_dropped() {
     assert!(next.is_ended());
     assert_eq!(server.counters.replies_ok.get(), 1);
     server.assert_nothing_is_held();
+}
+
+#[test]
+fn replies_that_come_while_others_are_delivered_wait_for_the_next_turn() {
+    let mailbox = Mailbox::new(4).unwrap();
+    let control = Control::new(vec![Arc::clone(&mailbox)]);
+    // Whoever runs requests is faster than the reactor: each is answered as soon as it is committed.
+    let answers = Arc::clone(&mailbox);
+    let service = Fake::later(&Pool::new(1 << 20), move |ticket, reply| answers.put(ticket, reply));
+    let limits = Limits { in_flight_max: 1, ..Limits::default() };
+    let mut reactor = Reactor::new(&limits, vec![], mailbox, Arc::default(), control, service).unwrap();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let small = floats(&mut Random::new(5), 8);
+    theirs.write_all(&(1..=5).flat_map(|id| stream_ready(&small, false).frame(id)).collect::<Vec<u8>>()).unwrap();
+    let now = reactor.world.now;
+    reactor.slots.insert(ours.into(), Sending::Copied, |key, generation| Connection::new(key, generation, now));
+    while reactor.mailbox.is_empty() {
+        reactor.flush();
+        reactor.wait(true).unwrap();
+        reactor.handle_completions();
+    }
+    for answered in 1..=5 {
+        reactor.deliver_replies();
+        assert_eq!(reactor.world.counters.replies_ok.get(), answered);
+    }
+    assert!(reactor.mailbox.is_empty());
 }

@@ -1,5 +1,6 @@
-//! Sends that lend a payload to the kernel instead of having it copied. Over the loopback interface the kernel copies what
-//! it was lent when the receiving side takes it; until then, and that is what these tests are about, it has the payload.
+//! Sends that lend a payload to the kernel instead of having it copied. Over the loopback interface the kernel copies
+//! what it was lent when the receiving side takes it; until then, and that is what these tests are about, it has the
+//! payload.
 
 use super::super::*;
 use super::{KEY, PATIENCE, error_of, next, sent, tcp_pair};
