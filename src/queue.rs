@@ -94,6 +94,11 @@ impl ModelQueue {
         self.jobs.is_empty()
     }
 
+    /// Whether there is no room for another job; others may change it at any time.
+    pub fn is_full(&self) -> bool {
+        self.jobs.is_full()
+    }
+
     /// Wakes so many executors, if so many sleep, for what has been published.
     pub fn announce(&self, executors: usize) {
         self.gate.announce(executors);

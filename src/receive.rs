@@ -68,6 +68,11 @@ pub fn claim(
                 return Ok(of_rows(daemon, rows, pieces, Context { arrived, known }));
             }
         }
+        let entry = &daemon.registry.entries()[model];
+        if entry.queue.is_full() {
+            // It would be refused when all of it is there. Now it costs neither memory nor a payload.
+            return Err(entry.busy());
+        }
         if !admitted.has_strings()
             && let Some(layout) = claim::apart(&payloads, length)
         {

@@ -25,6 +25,15 @@ pub struct Entry {
     pub queue: Arc<ModelQueue>,
 }
 
+impl Entry {
+    /// The refusal of a request for which there is no room in the queue; counted.
+    pub fn busy(&self) -> Refusal {
+        self.served.counters.busy.add(1);
+        let (name, queue_max) = (self.served.name(), self.served.settings.queue_max);
+        Refusal::new(Code::Busy, format!("{queue_max} requests wait for model \"{name}\" already (--queue-max)"))
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         self.queue.close();

@@ -145,8 +145,7 @@ impl ReactorService {
             }
             Err(job) => {
                 job.request.forget();
-                let (name, queue_max) = (entry.served.name(), entry.served.settings.queue_max);
-                Some(busy(entry, format!("{queue_max} requests wait for model \"{name}\" already (--queue-max)")))
+                Some(Reply::Refused(entry.busy()))
             }
         }
     }

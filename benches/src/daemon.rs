@@ -45,12 +45,22 @@ impl Daemon {
         Daemon::start_command(companion::command(binary)?, bench, arguments)
     }
 
+    /// Starts the daemon of this run on the core where it stays: it knows that it has but one, and does not spin there while
+    /// a model runs.
+    pub fn start_on_its_core(bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
+        Daemon::start_on(&[bench.server_core], companion::command(&bench.daemon)?, bench, arguments)
+    }
+
     /// Starts what a command says, which may be a binary within something that watches it. It is one that ends with this
     /// process.
-    pub fn start_command(mut command: Command, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
+    pub fn start_command(command: Command, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
+        Daemon::start_on(&bench.cores, command, bench, arguments)
+    }
+
+    fn start_on(cores: &[usize], mut command: Command, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         complete(&mut command, folder.path(), arguments);
-        let child = cores::elsewhere(&bench.cores, || command.spawn())?;
+        let child = cores::elsewhere(cores, || command.spawn())?;
         let mut child = child.context("starting the daemon")?;
         let log = lines_of(child.stderr.take().context("it is piped")?);
         let tcp = SocketAddr::from(([127, 0, 0, 1], 0));

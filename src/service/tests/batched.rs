@@ -168,11 +168,16 @@ impl Batched {
         Learner::new(self.served().cost.clone()).observe(rows, took);
     }
 
-    /// Claims for a request of which the head has arrived.
+    /// Claims for a request of which the head has arrived, and for which there is room.
     pub(crate) fn claim(&mut self, message: &[u8]) -> Claim<Context> {
+        self.try_claim(message).unwrap()
+    }
+
+    /// Claims for a request of which the head has arrived.
+    pub(crate) fn try_claim(&mut self, message: &[u8]) -> Result<Claim<Context>, Refusal> {
         let window = Window::split(&message[..super::bench::head(message)], &[], message.len() as u32);
         let Read::Infer(request) = read_request(window).unwrap() else { panic!("an inference") };
-        self.service.claim(Route::Native, &request, message.len() as u32).unwrap()
+        self.service.claim(Route::Native, &request, message.len() as u32)
     }
 
     /// Receives and commits a request.

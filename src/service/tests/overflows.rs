@@ -172,3 +172,18 @@ fn what_cannot_be_told_from_its_head_weighs_more_than_a_row() {
     let whole = bench.service.claim_message(Route::Native, message.len() as u32).unwrap().weight;
     assert_eq!((of_row, whole), (1, 64 / 16), "64 is what a connection may have");
 }
+
+#[test]
+fn a_request_for_which_the_queue_has_no_room_is_refused_before_its_payload_comes() {
+    let mut bench = Setup { arena_rows: 4, arenas: 1, rows_max: 4, queue_max: 1, ..Setup::default() }.start();
+    let message = of_rows(&[10; 4]);
+    let all_rows = bench.claim(&message);
+    bench.send(1, &of_rows(&[20; 4]));
+    let before = bench.daemon.pool.in_use_bytes();
+    let told = "1 requests wait for model \"rows\" already (--queue-max)";
+    let refused = bench.try_claim(&message).unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (Code::Busy, told));
+    assert_eq!((bench.daemon.pool.in_use_bytes(), bench.served().counters.busy.get()), (before, 1));
+    assert!(bench.commit(2, &message, all_rows).is_none(), "who has rows needs no room in the queue");
+    assert_eq!(bench.settle().len(), 2);
+}

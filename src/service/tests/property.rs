@@ -46,9 +46,11 @@ impl Story {
             Step::Claim(bytes, is_wide) => {
                 let asked = Asked { outputs: &[b"sum"], ..Asked::default() };
                 let message = request(&asked, &[&bytes], if is_wide { 3 } else { 2 });
-                let claim = self.bench.claim(&message);
                 self.expected.insert(id, bytes.iter().map(|byte| byte + 1).collect());
-                self.arriving.push((id, message, claim));
+                match self.bench.try_claim(&message) {
+                    Ok(claim) => self.arriving.push((id, message, claim)),
+                    Err(refusal) => self.replies.push((id, Reply::Refused(refusal))),
+                }
             }
             Step::Commit(index) => {
                 if let Some(position) = position(index, self.arriving.len()) {

@@ -83,6 +83,12 @@ impl Stage<'_> {
         Daemon::start(self.bench, &[&["--model", argument.as_str()], flags].concat())
     }
 
+    /// The same, on one core from the beginning: for models that keep it busy.
+    fn daemon_on_its_core(&self, model: &Model, flags: &[&str]) -> Result<Daemon> {
+        let argument = model.argument();
+        Daemon::start_on_its_core(self.bench, &[&["--model", argument.as_str()], flags].concat())
+    }
+
     /// How many pairs are measured: for an interval it takes more than for a median.
     fn pairs(&self, for_each_round: usize, least: usize) -> usize {
         if self.bench.is_quick { QUICK_PAIRS } else { (self.bench.rounds * for_each_round).max(least) }

@@ -40,7 +40,7 @@ pub fn run(stage: &Stage<'_>) -> Result<()> {
     let bench = stage.bench;
     let model = made_for(bench)?;
     print_costs(bench, &model)?;
-    let daemon = stage.daemon(&model, &FLAGS)?;
+    let daemon = stage.daemon_on_its_core(&model, &FLAGS)?;
     let question = Transport::Unix.question(&daemon, one_row(&model));
     // Replies come in batches, which the ends of a window cut: it has to have many of them.
     let window = bench.duration * 4;

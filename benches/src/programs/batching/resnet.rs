@@ -36,7 +36,7 @@ pub fn run(stage: &Stage<'_>) -> Result<()> {
     let bench = stage.bench;
     let model = models::resnet()?;
     let framework = Framework::open(&model.path, THREADS)?;
-    let daemon = stage.daemon(&model, &["--intra-threads", &THREADS.to_string(), "--instances", "1"])?;
+    let daemon = stage.daemon_on_its_core(&model, &["--intra-threads", &THREADS.to_string(), "--instances", "1"])?;
     // A measurement has to have many runs, each of which takes long.
     let window = bench.duration * 8;
     let mut single = framework.rows(1)?;
