@@ -4,8 +4,8 @@
 //! threads, signals and ends of threads come in as events. What tokio-uring cannot do safely is done otherwise: sockets are
 //! bound by [`listen`](crate::listen), and accepted by the reactors.
 //!
-//! The order of the end matters: reactors finish what was accepted and end, with them the last senders of the queues are
-//! dropped, so the executors empty the queues and end. Listeners, and with them the files of Unix sockets, go first.
+//! The order of the end matters: reactors finish what was accepted and end, with the last of them the registry is dropped,
+//! which closes the queues, so the executors empty queues and lanes and end. Listeners, and with them the files of Unix sockets, go first.
 
 use crate::batching::Batching;
 use crate::cli::ServeArgs;

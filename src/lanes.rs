@@ -206,3 +206,28 @@ impl LaneSet {
         self.shared.iter().chain(&self.inline)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use graphpiped_backend_api::Dim;
+
+    #[test]
+    fn rows_are_known_if_no_inner_axis_is_dynamic() {
+        let spec = |dims: &[Dim]| TensorSpec { name: "t".into(), dtype: DType::Float32, dims: Some(dims.to_vec()) };
+        let n = || Dim::Symbol("N".into());
+        let fixed = spec(&[n(), Dim::Fixed(3), Dim::Fixed(5)]);
+        let open = spec(&[n(), Dim::Any]);
+        let signature =
+            Signature { inputs: vec![fixed.clone()], outputs: vec![fixed.clone(), open.clone()], variadic: false };
+        let bytes = |outputs: &[Option<Shape>]| RowSignature::fixed(&signature, outputs).unwrap().bytes();
+        // 3 · 5 · 4 B; and 7 · 4 B more that only a run has shown.
+        let shown = [Shape::new(&[3, 5]), Shape::new(&[7])];
+        assert_eq!(bytes(&shown), RowBytes { inputs: vec![60], outputs: 88 });
+        assert_eq!(bytes(&[Shape::new(&[3, 5]), None]), RowBytes { inputs: vec![60], outputs: 60 });
+        let otherwise = [Shape::new(&[2, 5]), None];
+        assert_eq!(bytes(&otherwise).outputs, 40, "what a run has shown counts for more than what is said");
+        let signature = Signature { inputs: vec![fixed, open], ..signature };
+        assert!(RowSignature::fixed(&signature, &shown).is_none());
+    }
+}

@@ -43,8 +43,6 @@ pub struct Placement {
     mode: InlineMode,
     threshold: Duration,
     models: Vec<Model>,
-    /// When a turn last began.
-    now: Instant,
     /// The second since the start, for the lanes' last use.
     second: u64,
     started: Instant,
@@ -69,9 +67,8 @@ const LATEST: f32 = 0.125;
 impl Placement {
     /// The placement of a reactor for so many models.
     pub fn new(reactor: usize, models: usize, mode: InlineMode, threshold: Duration) -> Placement {
-        let now = Instant::now();
         let models = vec![Model { is_inline: mode == InlineMode::Always, ..Model::default() }; models];
-        Placement { reactor, mode, threshold, models, now, second: 0, started: now, is_short: false }
+        Placement { reactor, mode, threshold, models, second: 0, started: Instant::now(), is_short: false }
     }
 
     /// Claims rows for a request with inputs of these indices and shapes.
@@ -127,7 +124,6 @@ impl Placement {
 
     /// Begins a turn.
     pub fn begin(&mut self, now: Instant) {
-        self.now = now;
         self.second = now.saturating_duration_since(self.started).as_secs();
     }
 

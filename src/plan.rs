@@ -13,16 +13,13 @@
 //! room for any other.
 
 use crate::units::ByteSize;
-use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{Dim, Signature, TensorSpec};
+use graphpiped_batch::{Layout, ROWS_MAX as ARENA_ROWS_MAX};
 use std::fmt::{Display, Formatter};
 
 /// Lanes of one model that are made on demand, a row shape each.
 pub const LANES_MAX: usize = 8;
 /// Bytes of one lane: sixteen batches of four megabytes, beyond which more rows in waiting only wait longer.
 const LANE_BYTES_MAX: u64 = 64 << 20;
-/// Rows of an arena: their numbers have 16 bits, one of which has another use.
-pub const ARENA_ROWS_MAX: usize = 1 << 15;
 /// Arenas of a shared lane: one that runs, one that is filled, one that is still being received into ...
 const ARENAS_MIN: usize = 3;
 /// ... and so few that looking through all of them costs nothing.
@@ -38,8 +35,6 @@ const BATCH_BYTES_MAX: u64 = 16 << 20;
 /// An arena that holds several batches makes fewer batches end early at its end. How many, if their inputs have at most
 /// so many bytes.
 const BATCHES_PER_ARENA: [(usize, u64); 3] = [(4, 4 << 20), (2, 32 << 20), (1, u64::MAX)];
-/// What each input of an arena begins at a multiple of.
-const COLUMN_ALIGN: u64 = 256;
 /// What the memory of an arena is a multiple of: it is mapped.
 const PAGE_BYTES: u64 = 4096;
 
@@ -53,28 +48,14 @@ pub struct RowBytes {
 }
 
 impl RowBytes {
-    /// What the signature tells, if every row of its inputs has the same size. `outputs` are the shapes of a row of each
-    /// output, as far as they are known.
-    pub fn of(signature: &Signature, outputs: &[Option<Shape>]) -> Option<RowBytes> {
-        let inputs =
-            signature.inputs.iter().map(|spec| row_bytes(spec.dtype, &row_shape(spec)?)).collect::<Option<_>>();
-        let known = signature.outputs.iter().zip(outputs);
-        let outputs = known.filter_map(|(spec, shape)| row_bytes(spec.dtype, shape.as_ref()?));
-        Some(RowBytes { inputs: inputs?, outputs: outputs.fold(0, usize::saturating_add) })
-    }
-
     fn input_bytes(&self, rows: usize) -> u64 {
         self.inputs.iter().fold(0, |sum, &bytes| (bytes as u64).saturating_mul(rows as u64).saturating_add(sum))
     }
 
-    /// Bytes of an arena of so many rows.
+    /// Bytes of an arena of so many rows; more than there can be, if that is no arena.
     fn arena_bytes(&self, rows: usize) -> u64 {
-        let columns = self.inputs.iter().map(|&bytes| {
-            let bytes = (bytes as u64).saturating_mul(rows as u64);
-            bytes.checked_next_multiple_of(COLUMN_ALIGN).unwrap_or(u64::MAX)
-        });
-        let sum = columns.fold(0, u64::saturating_add).max(1);
-        sum.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX)
+        let bytes = Layout::new(rows, &self.inputs).map(|layout| (layout.arena_bytes() as u64).max(1));
+        bytes.and_then(|bytes| bytes.checked_next_multiple_of(PAGE_BYTES)).unwrap_or(u64::MAX)
     }
 
     /// Rows of a batch, if there is memory: what was said, or the largest power of two up to [`ROWS_MAX_DEFAULT`] whose
@@ -87,20 +68,6 @@ impl RowBytes {
         let rows = (BATCH_BYTES_MAX / row).clamp(1, ROWS_MAX_DEFAULT as u64) as usize;
         1 << rows.ilog2()
     }
-}
-
-/// The shape of a row, without the first axis; `None` if the signature does not tell, or there is no first axis.
-pub fn row_shape(spec: &TensorSpec) -> Option<Shape> {
-    let mut shape = Shape::SCALAR;
-    for dim in spec.dims.as_deref()?.get(1..)? {
-        let Dim::Fixed(size) = dim else { return None };
-        shape.push(i64::try_from(*size).ok()?)?;
-    }
-    Some(shape)
-}
-
-fn row_bytes(dtype: DType, shape: &Shape) -> Option<usize> {
-    usize::try_from(shape.bytes(dtype)?).ok()
 }
 
 /// The memory of one lane.

@@ -16,11 +16,10 @@ mod compare;
 mod trial;
 
 use crate::cli::BatchMode;
-use crate::plan;
 use beside::{SHORT, Trial};
 use fastrand::Rng;
 use graphpipe_schema::Shape;
-use graphpiped_backend_api::{Model, Signature};
+use graphpiped_backend_api::{Dim, Model, Signature, TensorSpec};
 use std::time::{Duration, Instant};
 use trial::{Batch, Made, Runner};
 
@@ -188,10 +187,20 @@ fn time(trial: &mut Trial<'_>, batch: &Batch, start: Instant, now: &impl Fn() ->
 
 /// The shape of a row of each output where nothing but the number of rows can change it, or the signature tells it.
 fn row_outputs(signature: &Signature, one: &[Made]) -> Vec<Option<Shape>> {
-    let is_fixed = signature.inputs.iter().all(|spec| plan::row_shape(spec).is_some());
+    let is_fixed = signature.inputs.iter().all(|spec| row_shape(spec).is_some());
     let row = |made: &Made| Shape::new(made.shape.get(1..)?);
     let outputs = signature.outputs.iter().zip(one);
-    outputs.map(|(spec, made)| if is_fixed { row(made) } else { plan::row_shape(spec) }).collect()
+    outputs.map(|(spec, made)| if is_fixed { row(made) } else { row_shape(spec) }).collect()
+}
+
+/// The shape of a row, without the first axis; `None` if the signature does not tell, or there is no first axis.
+fn row_shape(spec: &TensorSpec) -> Option<Shape> {
+    let mut shape = Shape::SCALAR;
+    for dim in spec.dims.as_deref()?.get(1..)? {
+        let Dim::Fixed(size) = dim else { return None };
+        shape.push(i64::try_from(*size).ok()?)?;
+    }
+    Some(shape)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod batch;
 mod call;
 mod slices;
+mod slots;
 
 pub use batch::{Runner, run_batch};
 
@@ -16,11 +17,12 @@ use crate::model::Served;
 use call::call;
 use graphpipe_schema::reader::{Read, Seen, Window, read_request};
 use graphpipe_schema::{Code, DType, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced};
+use graphpiped_backend_api::{Elements, Input, Instance, Produced};
 use graphpiped_batch::Claim;
 use graphpiped_memory::{BASE_ALIGN, Buffer, Exhausted, Frozen, Payload, Pool};
 use graphpiped_transport::service::{Content, Output, Refusal, Reply};
 use slices::{call_in_slices, rows_per_run};
+use slots::slots;
 use smallvec::SmallVec;
 use std::ops::Range;
 use std::time::Instant;
@@ -122,7 +124,8 @@ fn attempt(
         0 => None,
         bytes => Some(pool.reserve(bytes).map_err(|error| out_of_memory("the outputs", &error))?),
     };
-    let mut slots = plan.slots(buffer.as_mut());
+    let wanted = plan.wanted.iter().map(|wanted| (wanted.index, wanted.prepared.as_ref()));
+    let mut slots = slots(wanted, buffer.as_mut());
     match rows_per_run(served, &inputs, &slots) {
         None => call(served, instance, &inputs, &mut slots)?,
         Some(rows_max) => call_in_slices(served, instance, &inputs, &mut slots, rows_max)?,
@@ -219,7 +222,7 @@ struct Plan<'w> {
 struct Wanted {
     index: u16,
     /// The shape that the signature promises, and where its elements go.
-    prepared: Option<(Shape, Range<usize>)>,
+    prepared: Option<slots::Place>,
     produced: Option<Produced>,
 }
 
@@ -245,22 +248,6 @@ impl<'w> Plan<'w> {
             plan.wanted.push(Wanted { index, prepared, produced: None });
         }
         plan
-    }
-
-    /// The slots of the run, with the memory of the outputs that have any.
-    fn slots<'b>(&self, buffer: Option<&'b mut Buffer>) -> SmallVec<[OutputSlot<'b>; 1]> {
-        let mut rest: &'b mut [u8] = buffer.map(Buffer::as_mut_slice).unwrap_or_default();
-        let mut at = 0;
-        let slots = self.wanted.iter().map(|wanted| {
-            let prepared = wanted.prepared.as_ref().map(|(shape, range)| {
-                let (_, from_start) = std::mem::take(&mut rest).split_at_mut(range.start - at);
-                let (bytes, behind) = from_start.split_at_mut(range.len());
-                (rest, at) = (behind, range.end);
-                Prepared { shape: *shape, bytes }
-            });
-            OutputSlot { index: wanted.index.into(), prepared, produced: None }
-        });
-        slots.collect()
     }
 
     /// The outputs in the order in which they were asked for.

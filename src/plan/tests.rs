@@ -141,22 +141,6 @@ fn whoever_needs_little_leaves_the_rest_to_the_others() {
 }
 
 #[test]
-fn a_row_is_known_if_no_inner_axis_is_dynamic() {
-    let spec = |dims: &[Dim]| TensorSpec { name: "t".into(), dtype: DType::Float32, dims: Some(dims.to_vec()) };
-    let n = || Dim::Symbol("N".into());
-    let fixed = spec(&[n(), Dim::Fixed(3), Dim::Fixed(5)]);
-    let open = spec(&[n(), Dim::Any]);
-    let signature =
-        Signature { inputs: vec![fixed.clone()], outputs: vec![fixed.clone(), open.clone()], variadic: false };
-    let outputs = [Shape::new(&[3, 5]), Shape::new(&[7])];
-    // 3 · 5 · 4 B; and 7 · 4 B more that only a run has shown.
-    assert_eq!(RowBytes::of(&signature, &outputs), Some(row(&[60], 88)));
-    assert_eq!(RowBytes::of(&signature, &[Shape::new(&[3, 5]), None]), Some(row(&[60], 60)));
-    let signature = Signature { inputs: vec![fixed, open], ..signature };
-    assert_eq!(RowBytes::of(&signature, &outputs), None);
-}
-
-#[test]
 fn a_connection_may_have_two_batches_in_flight() {
     let weights = Weights::new([16, 128, 1]);
     assert_eq!(weights.max(), 256);

@@ -3,6 +3,7 @@
 //! A batch that fails is split and run again, each half once, until whoever makes it fail is alone: then that request
 //! gets the error, and the others their answers.
 
+use super::slots::{Place, slots};
 use super::{HAS_ROWS, call, out_of_memory};
 use crate::batching::Batching;
 use crate::cost::Learner;
@@ -10,7 +11,7 @@ use crate::lanes::{ModelLane, RowSpec, with_rows};
 use crate::model::Served;
 use crate::request::{Request, late};
 use graphpipe_schema::{Code, DType, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced};
+use graphpiped_backend_api::{Elements, Input, Instance, Produced};
 use graphpiped_batch::Sealed;
 use graphpiped_memory::{BASE_ALIGN, Buffer, Frozen, Payload, Pool};
 use graphpiped_transport::service::{Content, Output, Refusal, Reply};
@@ -119,7 +120,7 @@ enum Memory {
 struct Wanted {
     index: u16,
     /// The shape of all rows and where they go, if that is known before the run.
-    prepared: Option<(Shape, Range<usize>)>,
+    prepared: Option<Place>,
 }
 
 type List<T> = SmallVec<[T; 2]>;
@@ -143,7 +144,7 @@ fn attempt(runner: &mut Runner<'_>, sealed: &Sealed<Request>) -> Result<List<Mad
             Some(reserved.map_err(|error| Failed::All(out_of_memory("the outputs", &error)))?)
         }
     };
-    let mut slots = slots(&wanted, buffer.as_mut());
+    let mut slots = slots(wanted.iter().map(|wanted| (wanted.index, wanted.prepared.as_ref())), buffer.as_mut());
     let started = Instant::now();
     let outcome = call(runner.served, runner.instance, &inputs, &mut slots);
     let took = started.elapsed();
@@ -185,21 +186,6 @@ fn plan(runner: &Runner<'_>, sealed: &Sealed<Request>) -> (List<Wanted>, usize) 
         }
     }
     (wanted, if bytes > 0 && row_bytes <= SAME_BLOCK_ROW_BYTES_MAX { bytes_max } else { bytes })
-}
-
-fn slots<'b>(wanted: &[Wanted], buffer: Option<&'b mut Buffer>) -> List<OutputSlot<'b>> {
-    let mut rest: &'b mut [u8] = buffer.map(Buffer::as_mut_slice).unwrap_or_default();
-    let mut at = 0;
-    let slots = wanted.iter().map(|wanted| {
-        let prepared = wanted.prepared.as_ref().map(|(shape, range)| {
-            let (_, from_start) = std::mem::take(&mut rest).split_at_mut(range.start - at);
-            let (bytes, behind) = from_start.split_at_mut(range.len());
-            (rest, at) = (behind, range.end);
-            Prepared { shape: *shape, bytes }
-        });
-        OutputSlot { index: wanted.index.into(), prepared, produced: None }
-    });
-    slots.collect()
 }
 
 /// An output as it was made, if it has a row for each row of the batch.
