@@ -82,7 +82,24 @@ impl Daemon {
     pub fn wants_core(&self) -> bool {
         self.cores == 1 || self.returns.len() + self.running.load(Ordering::Relaxed) > self.cores
     }
+
+    /// For how long a reactor may leave its sockets alone for the sake of runs that need its core: a small part of the
+    /// shortest of these, so that nobody waits much longer for it. `None` if a core is free, or if it is not worth while.
+    pub fn rest(&self) -> Option<Duration> {
+        if self.running.load(Ordering::Relaxed) == 0 || !self.wants_core() {
+            return None;
+        }
+        let runs = self.registry.entries().iter().filter_map(|entry| entry.queue.predicted());
+        runs.min().map(|run| (run / REST_PART).min(REST_MAX)).filter(|rest| *rest >= REST_MIN)
+    }
 }
+
+/// The part of a run for which a reactor may rest.
+const REST_PART: u32 = 8;
+/// At most so long, because clients of other models may wait for the answers that it has to read for them.
+const REST_MAX: Duration = Duration::from_millis(4);
+/// At least so long: being woken costs some microseconds, too.
+const REST_MIN: Duration = Duration::from_micros(100);
 
 impl Drop for Daemon {
     fn drop(&mut self) {

@@ -135,7 +135,7 @@ impl Executor {
 
     fn run_sealed(&mut self, batching: &Batching, lane: &ModelLane, sealed: Sealed<Request>, seal: Seal) {
         batching.counters.sealed(sealed.rows(), seal);
-        let busy = self.queue.begin_run();
+        let busy = self.queue.begin_run(self.served.cost.predict(sealed.rows()));
         // A hint for reactors that may spin; nothing is ordered by it.
         self.running.fetch_add(1, Ordering::Relaxed);
         let (served, instance, learner, pool) = (&*self.served, &mut self.instance, &mut self.learner, &self.pool);
@@ -172,7 +172,7 @@ impl Executor {
             self.ring();
             return true;
         }
-        let busy = self.queue.begin_run();
+        let busy = self.queue.begin_run(self.served.cost.predict(work.rows().unwrap_or(1)));
         self.running.fetch_add(1, Ordering::Relaxed);
         let reply = run_alone(&self.served, &mut self.instance, &mut self.learner, &self.pool, &work, &request.outputs);
         self.running.fetch_sub(1, Ordering::Relaxed);

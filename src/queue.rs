@@ -6,8 +6,9 @@ use crate::run::Work;
 use crossbeam::queue::ArrayQueue;
 use graphpiped_batch::{Doorbell, Gate};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 /// A request with memory of its own.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct ModelQueue {
     executors: usize,
     /// Executors that run something. A hint, so `Relaxed`.
     busy: AtomicUsize,
+    /// How many nanoseconds the run that was begun last is believed to take; 0 = nobody knows. A hint, so `Relaxed`.
+    predicted: AtomicU64,
     is_closed: AtomicBool,
 }
 
@@ -70,6 +73,7 @@ impl ModelQueue {
             gate,
             executors,
             busy: AtomicUsize::new(0),
+            predicted: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -104,10 +108,18 @@ impl ModelQueue {
         self.gate.announce(executors);
     }
 
-    /// Counts an executor as one that runs something, until the returned value is dropped.
-    pub fn begin_run(&self) -> Busy<'_> {
+    /// Counts an executor as one that runs something, for so long as is believed, until the returned value is dropped.
+    pub fn begin_run(&self, predicted: Option<Duration>) -> Busy<'_> {
+        self.predicted.store(predicted.unwrap_or_default().as_nanos() as u64, Ordering::Relaxed);
         self.busy.fetch_add(1, Ordering::Relaxed);
         Busy(&self.busy)
+    }
+
+    /// How long the latest of the runs that go on is believed to take, which is nothing if nobody knows; `None` if none
+    /// goes on.
+    pub fn predicted(&self) -> Option<Duration> {
+        (self.busy.load(Ordering::Relaxed) > 0)
+            .then(|| Duration::from_nanos(self.predicted.load(Ordering::Relaxed)))
     }
 
     /// Executors that run nothing; others may change it at any time.
@@ -128,7 +140,7 @@ impl ModelQueue {
 
     /// Lets the executor of this place sleep until it is announced that there is something, unless `has_work` finds that
     /// there is; `until` ends it too.
-    pub fn sleep(&self, place: usize, until: Option<std::time::Instant>, has_work: impl FnOnce() -> bool) {
+    pub fn sleep(&self, place: usize, until: Option<Instant>, has_work: impl FnOnce() -> bool) {
         // Before anybody can find it asleep.
         self.gate.bell(place).is_this_thread();
         let asleep = self.gate.fall_asleep(place);
@@ -136,7 +148,7 @@ impl ModelQueue {
             match until {
                 None => std::thread::park(),
                 Some(until) => {
-                    std::thread::park_timeout(until.saturating_duration_since(std::time::Instant::now()));
+                    std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
                 }
             }
         }

@@ -266,6 +266,10 @@ impl Service for ReactorService {
     fn wants_core(&self) -> bool {
         self.daemon.wants_core()
     }
+
+    fn rest(&self) -> Option<Duration> {
+        self.daemon.rest()
+    }
 }
 
 impl std::fmt::Debug for ReactorService {

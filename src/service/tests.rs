@@ -274,3 +274,21 @@ fn a_core_is_wanted_when_reactors_and_runs_are_more_than_there_are() {
     bench.daemon.running.store(4, std::sync::atomic::Ordering::Relaxed);
     assert!(bench.service.wants_core());
 }
+
+#[test]
+fn a_reactor_rests_for_a_small_part_of_the_shortest_run_that_needs_its_core() {
+    let bench = cheap();
+    let queue = &bench.daemon.registry.entries()[0].queue;
+    let rest_beside = |runs, milliseconds: Option<u64>| {
+        bench.daemon.running.store(runs, std::sync::atomic::Ordering::Relaxed);
+        let _busy = queue.begin_run(milliseconds.map(Duration::from_millis));
+        bench.service.rest()
+    };
+    assert_eq!(rest_beside(4, Some(16)), Some(Duration::from_millis(2)), "an eighth");
+    assert_eq!(rest_beside(4, Some(10_000)), Some(Duration::from_millis(4)), "others wait, too");
+    assert_eq!(rest_beside(4, Some(0)), None, "to be woken is cheaper");
+    assert_eq!(rest_beside(4, None), None, "what nobody knows may be over at once");
+    assert_eq!(rest_beside(3, Some(16)), None, "there is a core for it");
+    bench.daemon.running.store(4, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(bench.service.rest(), None, "the run is over");
+}

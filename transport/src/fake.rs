@@ -254,6 +254,10 @@ impl Service for Fake {
     fn wants_core(&self) -> bool {
         false
     }
+
+    fn rest(&self) -> Option<Duration> {
+        Some(self.talk.rest()).filter(|rest| !rest.is_zero())
+    }
 }
 
 fn check_model(route: Route<'_>, request: &InferRequest<'_>) -> Result<(), Refusal> {

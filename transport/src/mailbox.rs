@@ -5,10 +5,11 @@
 
 use crate::service::{Reply, Ticket};
 use graphpiped_batch::{Asleep, Doorbell};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The mailbox of one reactor.
 #[derive(Debug)]
@@ -86,6 +87,13 @@ impl Doorbell for Bell {
 impl Bell {
     pub(crate) fn event(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+
+    /// Waits until it is rung, outside of the ring, and for no longer than this. It stays rung.
+    pub(crate) fn wait(&self, at_most: Duration) {
+        let Ok(timeout) = Timespec::try_from(at_most) else { return };
+        // A signal ends it early, as everything else does that may go wrong here; whoever waits looks around then.
+        let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&timeout));
     }
 
     /// Empties the counter after the ring has said that it is not zero.

@@ -195,4 +195,8 @@ pub trait Service {
 
     /// Whether the daemon would rather have this core than let the reactor spin on it.
     fn wants_core(&self) -> bool;
+
+    /// For how long a reactor that has done what there was to do leaves its sockets alone, whatever comes to them: because
+    /// a run needs its core, and being woken for each request would take more of that than all of them together.
+    fn rest(&self) -> Option<Duration>;
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Shared by a test and its service.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Talk {
     pub idle_turns: AtomicU32,
     /// Whether it answers nothing in its turns.
     pub is_holding: AtomicBool,
+    /// For how many microseconds a reactor may rest; 0 = not at all.
+    rest_us: AtomicU32,
     gone: Mutex<Vec<(u32, u32)>>,
     apart: Mutex<Vec<Vec<(usize, usize)>>>,
 }
@@ -32,6 +35,15 @@ impl Talk {
     /// Whether what has been called for with [`Talk::hurry_once`] was asked for.
     pub(crate) fn is_calm(&self) -> bool {
         self.hurry.load(Ordering::Relaxed) == 0
+    }
+
+    /// Lets the reactor rest from now on.
+    pub(crate) fn set_rest(&self, rest: Duration) {
+        self.rest_us.store(u32::try_from(rest.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+
+    pub(super) fn rest(&self) -> Duration {
+        Duration::from_micros(self.rest_us.load(Ordering::Relaxed).into())
     }
 
     /// Whether the service is to let this turn pass.

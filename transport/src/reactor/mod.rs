@@ -2,8 +2,7 @@
 //!
 //! One turn of the loop: take the replies that executors have delivered; let the service run what it runs here; let
 //! every connection that anything happened to say what it wants, and turn that into operations; submit them, and wait,
-//! by spinning if the last completion is recent and nobody else needs the core, else asleep in the ring, and not at all
-//! if the service has more to run; hand each completion to its connection.
+//! as `wait` says, and not at all if the service has more to run; hand each completion to its connection.
 //!
 //! What a connection does with bytes is in `connection`; what the kernel does with memory is in
 //! `ring`. This module only carries events between the two, keeps sockets open until their operations have
@@ -40,6 +39,9 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Connections that room is made for at the start; beyond that the tables grow when they have to.
+const ROOM_MAX: usize = 1 << 17;
+
 /// A thread's reactor. To be made on the thread that runs it: its ring belongs to that thread.
 #[derive(Debug)]
 pub struct Reactor<S: Service> {
@@ -55,6 +57,7 @@ pub struct Reactor<S: Service> {
     control: Arc<Control>,
     is_bell_watched: bool,
     last_event: Instant,
+    last_rest: Instant,
     next_sweep: Instant,
     /// When a drain is over, finished or not.
     drain_deadline: Option<Instant>,
@@ -97,7 +100,11 @@ impl<S: Service> Reactor<S> {
         service: S,
     ) -> Result<Reactor<S>, Unavailable> {
         assert!(listeners.len() < 1024, "keys are kept for 1024 listeners");
-        let ring = Ring::new()?;
+        let mut ring = Ring::new()?;
+        let mut slots = Slots::default();
+        // One receive each; sends come and go. Room that is never used costs no memory.
+        ring.reserve(limits.connections_max.min(ROOM_MAX));
+        slots.reserve(limits.connections_max.min(ROOM_MAX));
         let now = Instant::now();
         let spare = Spare::default();
         // The reader takes no longer message, whatever the command line said.
@@ -108,7 +115,7 @@ impl<S: Service> Reactor<S> {
         Ok(Reactor {
             ring,
             listeners,
-            slots: Slots::default(),
+            slots,
             receivers: Receivers::default(),
             world,
             mailbox,
@@ -116,6 +123,7 @@ impl<S: Service> Reactor<S> {
             control,
             is_bell_watched: false,
             last_event: now,
+            last_rest: now,
             next_sweep: now,
             drain_deadline: None,
         })

@@ -80,6 +80,12 @@ impl<S: Service> Default for Slots<S> {
 }
 
 impl<S: Service> Slots<S> {
+    /// Makes room for so many connections, so that the list of them need not be moved while it is in use.
+    pub fn reserve(&mut self, connections: usize) {
+        self.places.reserve(connections);
+        self.free.reserve(connections);
+    }
+
     /// Whether there is no connection.
     pub fn is_empty(&self) -> bool {
         self.places.len() == self.free.len()

@@ -4,6 +4,7 @@ mod abuse;
 mod gone;
 mod lend;
 mod patience;
+mod rest;
 mod server;
 mod turn;
 

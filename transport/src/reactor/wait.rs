@@ -1,8 +1,14 @@
-//! How a reactor waits: not at all while there is something to run, spinning while the next completion is near, else
-//! asleep in its ring.
+//! How a reactor waits: not at all while there is something to run, spinning while the next completion is near, resting
+//! while a run needs its core, else asleep in its ring.
+//!
+//! Asleep in the ring, it is woken by each request. Where it shares its core with a run that is long, that is dear: each
+//! time the run stops, and finds its caches used by somebody else. So it rests outside of the ring, where only the bell
+//! wakes it, and then takes all that has come at once. It rests after it has done something, never twice in a row: what
+//! comes after a silence is taken at once.
 
 use super::Reactor;
 use super::accept::Arming;
+use crate::mailbox::Mailbox;
 use crate::service::Service;
 use std::io;
 use std::time::{Duration, Instant};
@@ -28,9 +34,25 @@ impl<S: Service> Reactor<S> {
         let asleep = mailbox.fall_asleep();
         // From here on the bell is rung. For what came before, while this reactor was awake, it was not.
         let has_news = !mailbox.is_empty() || self.control.has_news(self.world.is_draining) || self.notices_shortage();
-        let result = if has_news { self.ring.poll() } else { self.ring.sleep(self.timeout()) };
+        let rest = self.world.service.rest().filter(|_| self.last_event > self.last_rest);
+        let result = match rest {
+            _ if has_news => self.ring.poll(),
+            Some(rest) => self.rest(&mailbox, rest),
+            None => self.ring.sleep(self.timeout()),
+        };
         drop(asleep);
         result
+    }
+
+    /// Submits, and if nothing is there to be done waits for the bell alone, and for no longer than this.
+    fn rest(&mut self, mailbox: &Mailbox, at_most: Duration) -> io::Result<()> {
+        self.ring.poll()?;
+        if self.ring.is_ready() {
+            return Ok(());
+        }
+        self.last_rest = Instant::now();
+        mailbox.bell().wait(at_most.min(self.timeout()));
+        self.ring.poll()
     }
 
     /// How long to sleep if nothing happens.

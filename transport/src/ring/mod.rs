@@ -103,6 +103,11 @@ impl Ring {
         Ok(Ring { uring, ops: Table::default(), buffers, can_lend: true, not_send: PhantomData })
     }
 
+    /// Makes room for so many operations at a time, so that the table of them need not be moved while it is in use.
+    pub fn reserve(&mut self, operations: usize) {
+        self.ops.reserve(operations);
+    }
+
     /// Accepts from a listening socket until cancelled or an error.
     pub fn accept(&mut self, key: Key, listener: BorrowedFd<'_>) -> Handle {
         let id = self.ops.insert(Op::Accept { key });

@@ -128,6 +128,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Makes room for so many more operations at a time.
+    pub(super) fn reserve(&mut self, operations: usize) {
+        self.entries.reserve(operations);
+        self.free.reserve(operations);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }

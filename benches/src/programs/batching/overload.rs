@@ -43,7 +43,7 @@ pub fn run(stage: &Stage<'_>) -> Result<()> {
     let daemon = stage.daemon_on_its_core(&model, &FLAGS)?;
     let question = Transport::Unix.question(&daemon, one_row(&model));
     // Replies come in batches, which the ends of a window cut: it has to have many of them.
-    let window = bench.duration * 4;
+    let window = bench.duration * 8;
     stage.generator.run(&question, MANY, window, &TOLERANCE)?;
     let capacity = || stage.generator.run(&question, MANY, window, &[]).map(|found| found.rate);
     let mut capacities = vec![capacity()?];
