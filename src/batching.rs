@@ -97,7 +97,7 @@ const ROWS_OF_SHAPES: usize = 16384;
 /// Why a batch was sealed when it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seal {
-    /// It had as many rows as a batch may have.
+    /// It had as many rows as a batch may have, or the next request had too many to join it.
     Full,
     /// Somebody was idle.
     Idle,

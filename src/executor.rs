@@ -174,12 +174,17 @@ impl Executor {
         }
         let busy = self.queue.begin_run(self.served.cost.predict(work.rows().unwrap_or(1)));
         self.running.fetch_add(1, Ordering::Relaxed);
-        let reply = run_alone(&self.served, &mut self.instance, &mut self.learner, &self.pool, &work, &request.outputs);
+        let go_on = || request.go_on(&self.served);
+        let (instance, learner) = (&mut self.instance, &mut self.learner);
+        let reply = run_alone(&self.served, instance, learner, &self.pool, &work, &request.outputs, &go_on);
         self.running.fetch_sub(1, Ordering::Relaxed);
         drop(busy);
         // The request's memory goes back before its reply goes out, so that whoever has the reply may have the memory.
         drop(work);
-        let over = request.deadline().and_then(|deadline| late(&self.served, Some(deadline), Instant::now()));
+        let over = match (&reply, request.deadline()) {
+            (Reply::Outputs(_), Some(deadline)) => late(&self.served, Some(deadline), Instant::now()),
+            _ => None,
+        };
         request.deliver(over.map_or(reply, Reply::Refused));
         self.ring();
         true

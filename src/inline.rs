@@ -91,7 +91,7 @@ impl InlineBatches {
         let now = deadline.map(|_| Instant::now());
         match now.and_then(|now| late(served, deadline, now)) {
             Some(refusal) => Reply::Refused(refusal),
-            None => run_alone(served, instance, learner, &daemon.pool, work, outputs),
+            None => run_alone(served, instance, learner, &daemon.pool, work, outputs, &|| Ok(())),
         }
     }
 

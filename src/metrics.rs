@@ -113,9 +113,11 @@ fn models(page: &mut Text, daemon: &Daemon) {
     counter("graphpiped_model_panics_total", "Runs that panicked.", |e| e.served.counters.panics.get());
     counter("graphpiped_model_busy_total", "Requests refused by a full queue.", |e| e.served.counters.busy.get());
     counter("graphpiped_model_late_total", "Requests whose deadline passed first.", |e| e.served.counters.late.get());
-    counter("graphpiped_model_gone_total", "Requests not run because their client had gone.", |e| {
-        e.served.counters.gone.get()
-    });
+    counter(
+        "graphpiped_model_gone_total",
+        "Requests not run, or not to their end, because their client had gone.",
+        |e| e.served.counters.gone.get(),
+    );
     let seconds = daemon.registry.entries().iter().map(|entry| {
         let nanoseconds = entry.served.counters.run_nanoseconds.get();
         (format!("model=\"{}\"", entry.served.name()), nanoseconds as f64 / 1e9)

@@ -45,7 +45,7 @@ pub struct ModelCounters {
     pub busy: Counter,
     /// Requests whose deadline passed before there was an answer.
     pub late: Counter,
-    /// Requests that were not run because their client had gone.
+    /// Requests that were not run, or not to their end, because their client had gone.
     pub gone: Counter,
     /// Nanoseconds of runs on executors.
     pub run_nanoseconds: Counter,

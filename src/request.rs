@@ -37,6 +37,16 @@ impl Request {
         self.deadline
     }
 
+    /// Whether somebody still waits for its reply and will have it in time; else what to answer, counted.
+    pub fn go_on(&self, served: &Served) -> Result<(), Refusal> {
+        if self.is_gone() {
+            served.counters.gone.add(1);
+            return Err(Refusal::new(Code::DeadlineExceeded, "its client is gone"));
+        }
+        let now = self.deadline.map(|_| Instant::now());
+        now.and_then(|now| late(served, self.deadline, now)).map_or(Ok(()), Err)
+    }
+
     /// Answers it through its reactor's letterbox, which is rung for later.
     pub fn deliver(mut self, reply: Reply) {
         if let Some(way) = self.way.take() {

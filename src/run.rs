@@ -70,6 +70,9 @@ const HAS_ROWS: &str = "a shape with rows has a first axis";
 /// As many as most models have, without an allocation.
 type Outputs = SmallVec<[Output; 1]>;
 
+/// Whether a request that has many rows is to be gone on with; else the answer to it.
+pub type GoOn<'a> = &'a dyn Fn() -> Result<(), Refusal>;
+
 /// Runs a model for a request that wants the outputs of these indices, in this order. An instance that panicked is dropped
 /// and made anew for the next one.
 pub fn run(
@@ -78,11 +81,13 @@ pub fn run(
     pool: &Pool,
     work: &Work,
     asked: &[u16],
+    go_on: GoOn<'_>,
 ) -> Reply {
-    match attempt(served, instance, pool, work, asked) {
+    match attempt(served, instance, pool, work, asked, go_on) {
         Ok(outputs) => Reply::Outputs(outputs),
         Err(refusal) => {
-            served.counters.failures.add(1);
+            // What nobody waits for any more was given up, and did not fail.
+            served.counters.failures.add((refusal.code != Code::DeadlineExceeded).into());
             Reply::Refused(refusal)
         }
     }
@@ -97,9 +102,10 @@ pub fn run_alone(
     pool: &Pool,
     work: &Work,
     asked: &[u16],
+    go_on: GoOn<'_>,
 ) -> Reply {
     let started = Instant::now();
-    let reply = run(served, instance, pool, work, asked);
+    let reply = run(served, instance, pool, work, asked, go_on);
     let took = started.elapsed();
     served.counters.run_nanoseconds.add(took.as_nanos() as u64);
     if served.batching.is_none() && matches!(reply, Reply::Outputs(_)) {
@@ -114,6 +120,7 @@ fn attempt(
     pool: &Pool,
     work: &Work,
     asked: &[u16],
+    go_on: GoOn<'_>,
 ) -> Result<Outputs, Refusal> {
     let strings = work.strings()?;
     let inputs = work.inputs(&strings);
@@ -128,7 +135,7 @@ fn attempt(
     let mut slots = slots(wanted, buffer.as_mut());
     match rows_per_run(served, &inputs, &slots) {
         None => call(served, instance, &inputs, &mut slots)?,
-        Some(rows_max) => call_in_slices(served, instance, &inputs, &mut slots, rows_max)?,
+        Some(rows_max) => call_in_slices(served, instance, &inputs, &mut slots, rows_max, go_on)?,
     }
     let produced: SmallVec<[Option<Produced>; 1]> = slots.into_iter().map(|slot| slot.produced).collect();
     for (wanted, produced) in plan.wanted.iter_mut().zip(produced) {

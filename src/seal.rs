@@ -15,8 +15,8 @@ pub fn share(committed: usize, idle: usize, rows_worthwhile: usize, rows_max: us
     committed.div_ceil(idle.max(1)).max(rows_worthwhile).clamp(1, rows_max)
 }
 
-/// Seals a batch of at most `rows_max` rows of what is committed in a lane, and says why it is no longer than it is. Requests that came too late for
-/// their deadline are answered, those whose client is gone are forgotten; both cost the model no time.
+/// Seals a batch of at most `rows_max` rows of what is committed in a lane, and says why it is no longer than it is. Requests
+/// that came too late for their deadline are answered, those whose client is gone are forgotten; both cost the model no time.
 pub fn take(
     served: &Served,
     batching: &Batching,
@@ -62,7 +62,7 @@ pub fn take(
     };
     let sealed = lane.core.take(rows_max, judge, rejected)?;
     let seal = match sealed.rows() {
-        rows if rows >= lane.rows_max => Seal::Full,
+        rows if rows >= lane.rows_max || rows_max >= lane.rows_max && sealed.is_cut() => Seal::Full,
         _ if is_urgent => Seal::Deadline,
         _ => Seal::Idle,
     };

@@ -192,7 +192,7 @@ fn run_here(
     {
         return Reply::Refused(refusal);
     }
-    run(&entry.served, instance, &daemon.pool, work, outputs)
+    run(&entry.served, instance, &daemon.pool, work, outputs, &|| Ok(()))
 }
 
 fn busy(entry: &Entry, message: String) -> Reply {

@@ -209,8 +209,11 @@ impl<T: Send> Lane<T> {
         while usize::from(run.end()) < self.layout().rows() {
             let end = run.end();
             let rows = arena.committed(end);
-            let is_too_long = run.rows() > 0 && run.rows() + usize::from(rows) > rows_max;
-            if rows == 0 || is_too_long {
+            if rows == 0 {
+                break;
+            }
+            if run.rows() > 0 && run.rows() + usize::from(rows) > rows_max {
+                run.cut();
                 break;
             }
             // Another taker may have been faster.

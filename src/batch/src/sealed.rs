@@ -18,6 +18,8 @@ pub struct Sealed<T: Send> {
     lane: Arc<Lane<T>>,
     arena: u16,
     rows: Range<u16>,
+    /// Whether the next claim was too long for it.
+    is_cut: bool,
     /// A lane can be shared whatever `T` is, since it lends none. This does, so it is `Sync` only if `T` is.
     lends: PhantomData<T>,
 }
@@ -39,7 +41,7 @@ impl Drop for Detached<'_> {
 
 impl<T: Send> Sealed<T> {
     pub(crate) fn new(lane: Arc<Lane<T>>, arena: u16, rows: Range<u16>) -> Sealed<T> {
-        Sealed { lane, arena, rows, lends: PhantomData }
+        Sealed { lane, arena, rows, is_cut: false, lends: PhantomData }
     }
 
     /// The row behind its last.
@@ -55,6 +57,16 @@ impl<T: Send> Sealed<T> {
     /// Hands its last claim, of so many rows, back to the caller.
     pub(crate) fn shrink(&mut self, rows: u16) {
         self.rows.end -= rows;
+    }
+
+    /// Notes that the claim behind it was too long to belong to it.
+    pub(crate) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Whether there was another request behind its last, which would have made it longer than it was to be.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// How many rows.

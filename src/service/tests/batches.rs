@@ -52,6 +52,7 @@ fn a_turn_runs_one_batch_and_says_that_there_are_more() {
     assert_eq!((first.len(), more, bench.runs()), (2, true, vec![6]), "three more would be nine of at most eight");
     let (second, more) = bench.turn();
     assert_eq!((second.len(), more, bench.runs()), (1, false, vec![3]));
+    assert_eq!(seals(&bench), [1, 1, 0, 0], "the first was as full as it could be");
 }
 
 #[test]
@@ -161,6 +162,18 @@ fn a_slice_that_fails_fails_its_request() {
     bench.send(1, &of_rows(&many));
     assert_eq!(refusal(&bench.settle()[0].1), (Code::ModelFailed, "seven"));
     assert_eq!(bench.runs(), [8, 8]);
+}
+
+#[test]
+fn slices_that_nobody_waits_for_any_more_are_not_run() {
+    let mut bench = Setup { arena_rows: 8, ..Setup::default() }.start();
+    let asked = Asked { outputs: &[b"sum"], deadline_us: 300_000, ..Asked::default() };
+    bench.send(1, &request(&asked, &[&[5; 20]], 2));
+    // The first slice takes all the time that there is.
+    *bench.told.until.lock().unwrap() = Some(Instant::now() + Duration::from_micros(300_001));
+    assert_eq!(refusal(&bench.settle()[0].1).0, Code::DeadlineExceeded);
+    let counters = &bench.served().counters;
+    assert_eq!((bench.runs(), counters.late.get(), counters.failures.get()), (vec![8], 1, 0));
 }
 
 #[test]
