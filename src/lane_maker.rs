@@ -16,7 +16,7 @@ use graphpiped_backend_api::Signature;
 use graphpiped_memory::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::debug;
 
 /// A model that may be batched, before it has lanes.
@@ -108,6 +108,10 @@ const IN_USE_SECONDS: u64 = 10;
 /// For how long nobody asks for lanes of a model after there was no place for one: every request would ask.
 const RETRY_SECONDS: u64 = 2;
 
+/// How often, and how long apart, is looked whether a list that was replaced is still in somebody's hands.
+const LOOKS_MAX: usize = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// Makes lanes for rows of shapes that come up while the daemon serves.
 #[derive(Debug)]
 pub struct LaneMaker {
@@ -182,18 +186,35 @@ impl LaneMaker {
 /// Gives up the set that was used least recently, if none of its rows is in use and it has not been used for a while.
 fn give_up_one(batching: &Batching, second: u64) -> bool {
     let is_free = |set: &LaneSet| set.lanes().all(|lane| lane.core.pending_rows() == 0);
-    let before = batching.sets.load_full();
-    let idle = before.iter().filter(|set| is_free(set) && set.used() + IN_USE_SECONDS <= second);
-    let Some(oldest) = idle.min_by_key(|set| set.used()) else { return false };
-    let others: Vec<_> = before.iter().filter(|set| !Arc::ptr_eq(set, oldest)).cloned().collect();
-    batching.sets.store(Arc::new(others));
-    if is_free(oldest) {
+    let all = batching.sets.load_full();
+    let idle = all.iter().filter(|set| is_free(set) && set.used() + IN_USE_SECONDS <= second);
+    let Some(mut oldest) = idle.min_by_key(|set| set.used()).cloned() else { return false };
+    let mut others: Vec<_> = all.iter().filter(|set| !Arc::ptr_eq(set, &oldest)).cloned().collect();
+    drop(all);
+    // Whoever has found it before claims while the list or the set is in its hands; nobody finds it now.
+    let before = batching.sets.swap(Arc::new(others.clone()));
+    if is_let_go(before) && is_let_go_of(&mut oldest) && is_free(&oldest) {
         return true;
     }
-    // Somebody had found it before, and has claimed rows of it now: it is in use after all. Who claims even later is
-    // answered when the lane is dropped.
-    batching.sets.store(before);
+    others.push(oldest);
+    batching.sets.store(Arc::new(others));
     false
+}
+
+/// Waits until nobody else has a list in hand, then drops it; `false` if that takes long.
+fn is_let_go<T>(mut list: Arc<T>) -> bool {
+    is_let_go_of(&mut list)
+}
+
+/// Waits until nobody else has this in hand; `false` if that takes long. It is microseconds, or as long as an executor
+/// lingers.
+fn is_let_go_of<T>(thing: &mut Arc<T>) -> bool {
+    (0..LOOKS_MAX).any(|look| {
+        if look > 0 {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Arc::get_mut(thing).is_some()
+    })
 }
 
 /// What the memory plan has to know of a model whose rows differ in shape.

@@ -126,6 +126,25 @@ fn lanes_with_rows_that_are_still_arriving_stay() {
 }
 
 #[test]
+fn lanes_that_somebody_has_found_and_may_claim_rows_of_stay() {
+    let (bench, maker) = start();
+    let most = LANES_MAX as i64;
+    (1..=most).for_each(|width| maker.fulfil(&wish(width), 0));
+    let has_first = || widths(&bench).contains(&1);
+    let list = batching(&bench).sets.load();
+    maker.fulfil(&wish(100), 1000);
+    assert!(has_first(), "somebody looks through the list");
+    let first = list.iter().find(|set| set.rows.inputs[0].inner.dims()[0] == 1).unwrap().clone();
+    drop(list);
+    maker.fulfil(&wish(100), 2000);
+    assert!(has_first(), "somebody has found it");
+    drop(first);
+    maker.fulfil(&wish(100), 3000);
+    assert_eq!(widths(&bench).len(), LANES_MAX);
+    assert!(widths(&bench).contains(&100));
+}
+
+#[test]
 fn a_shape_that_no_rows_can_have_gets_no_lane() {
     let (bench, maker) = start();
     for dims in [&[][..], &[1, i64::MAX], &[1, 2, 3]] {
