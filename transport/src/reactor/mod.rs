@@ -134,6 +134,7 @@ impl<S: Service> Reactor<S> {
         loop {
             self.world.now = Instant::now();
             if self.obey() {
+                self.give_up();
                 return Ok(());
             }
             self.deliver_replies();
@@ -181,6 +182,13 @@ impl<S: Service> Reactor<S> {
         }
         // A reply that does not come, or a peer that does not read, holds up an end only so long.
         self.slots.is_empty() && self.world.is_draining || self.drain_deadline.is_some_and(|end| end <= self.world.now)
+    }
+
+    /// Lets the service know that nobody is left to answer: what has not been run need not be.
+    fn give_up(&mut self) {
+        for key in self.slots.keys() {
+            self.slots.with(key, |connection| connection.broken(&mut self.world.cx()));
+        }
     }
 
     /// Delivers what is there now. Requests that waited behind these replies may be answered at once, elsewhere: those

@@ -6,6 +6,7 @@ use crate::fake::random::Random;
 use crate::fake::samples::{Sample, stream_ready};
 use crate::limits::Limits;
 use crate::service::{Reply, Ticket};
+use std::sync::Arc;
 
 /// A request in a native frame and one over HTTP, and what they are answered with.
 fn requests() -> ([Vec<u8>; 2], Vec<Sample>) {
@@ -44,6 +45,20 @@ fn a_client_that_closes_its_unix_socket_or_resets_its_connection_is_told() {
         }
         server.assert_nothing_is_held();
     }
+}
+
+#[test]
+fn those_who_wait_when_the_reactor_ends_are_told() {
+    let server = Server::start(Limits::default(), Replies::ByTheTest);
+    let mut clients: Vec<Client> = server.both().collect();
+    for client in &mut clients {
+        in_flight(&server, client, &requests().0[0]);
+    }
+    let idle = server.tcp();
+    let talk = Arc::clone(&server.talk);
+    drop(server);
+    assert_eq!(talk.gone().len(), 2);
+    drop(idle);
 }
 
 #[test]
