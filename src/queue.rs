@@ -118,8 +118,7 @@ impl ModelQueue {
     /// How long the latest of the runs that go on is believed to take, which is nothing if nobody knows; `None` if none
     /// goes on.
     pub fn predicted(&self) -> Option<Duration> {
-        (self.busy.load(Ordering::Relaxed) > 0)
-            .then(|| Duration::from_nanos(self.predicted.load(Ordering::Relaxed)))
+        (self.busy.load(Ordering::Relaxed) > 0).then(|| Duration::from_nanos(self.predicted.load(Ordering::Relaxed)))
     }
 
     /// Executors that run nothing; others may change it at any time.

@@ -1,9 +1,13 @@
 //! What batching costs somebody who has the daemon alone: one client, whose requests are never joined by another's. Two
 //! daemons, one that batches and one that does not, are asked in turn in many short measurements.
+//!
+//! A process keeps the places that it got in memory, and with them a few percent of speed, for as long as it lives; so the
+//! daemons are started anew again and again, and what is compared are starts.
 
 use super::{Stage, TOLERANCE, one_row};
 use crate::aim;
 use crate::crowd::Load;
+use crate::daemon::Daemon;
 use crate::generator::Found;
 use crate::interval::Interval;
 use crate::models;
@@ -12,14 +16,17 @@ use crate::spread::Spread;
 use crate::table::Table;
 use anyhow::Result;
 
-/// So many pairs for each round, and so many at least.
-const PAIRS: (usize, usize) = (8, 30);
+/// So often for each round, and so often at least, both daemons are started.
+const STARTS: (usize, usize) = (6, 30);
+/// So many pairs of measurements for each transport and start.
+const PAIRS: usize = 2;
 /// How far the ends of the interval may be from 1, as a part.
 const FARTHEST: f64 = 0.03;
 /// One request under way.
 const ALONE: Load = Load { connections: 1, depth: 1 };
 
-/// What is measured in turn: with batching, and without.
+/// What is measured in turn: with batching, and without. One value for each start, which is the geometric mean of its
+/// measurements.
 struct Case {
     transport: Transport,
     found: [Vec<Found>; 2],
@@ -28,27 +35,46 @@ struct Case {
 /// Measures and prints.
 pub fn run(stage: &Stage<'_>) -> Result<()> {
     let model = models::mlp()?;
-    let daemons = [stage.daemon(&model, &["--batch", "on"])?, stage.daemon(&model, &["--batch", "off"])?];
-    let pairs = stage.pairs(PAIRS.0, PAIRS.1);
+    let starts = stage.pairs(STARTS.0, STARTS.1);
     let window = stage.bench.duration / 2;
     let mut cases = Transport::ALL.map(|transport| Case { transport, found: [vec![], vec![]] });
-    for case in &mut cases {
-        let questions = daemons.each_ref().map(|daemon| case.transport.question(daemon, one_row(&model)));
-        for question in &questions {
-            stage.generator.run(question, ALONE, stage.first(), &TOLERANCE)?;
-        }
-        for pair in 0..pairs {
-            for index in stage.bench.order(pair, questions.len()) {
-                case.found[index].push(stage.generator.run(&questions[index], ALONE, window, &[])?);
+    for start in 0..starts {
+        let daemons = [stage.daemon(&model, &["--batch", "on"])?, stage.daemon(&model, &["--batch", "off"])?];
+        for case in &mut cases {
+            let questions = daemons.each_ref().map(|daemon| case.transport.question(daemon, one_row(&model)));
+            for question in questions.iter().filter(|_| start == 0) {
+                stage.generator.run(question, ALONE, stage.first(), &TOLERANCE)?;
+            }
+            let mut found = [vec![], vec![]];
+            for pair in 0..PAIRS {
+                for index in stage.bench.order(start * PAIRS + pair, questions.len()) {
+                    found[index].push(stage.generator.run(&questions[index], ALONE, window, &[])?);
+                }
+            }
+            for (all, found) in case.found.iter_mut().zip(&found) {
+                all.push(mean(found));
             }
         }
+        daemons.into_iter().try_for_each(Daemon::stop)?;
     }
     println!(
-        "The small model (784 → 128 → 10, f32), one client with one request under way, {pairs} pairs of {window:?} in orders \
-         by chance. On / off with its interval of 95 % confidence (Student's, of the logarithms of the pairs' ratios).\n"
+        "The small model (784 → 128 → 10, f32), one client with one request under way. Both daemons are started {starts} times; \
+         each time {PAIRS} pairs of {window:?} for each transport, in orders by chance, of which the geometric mean is taken. On / \
+         off with its interval of 95 % confidence (Student's, of the logarithms of the starts' ratios).\n"
     );
-    print(&cases)?;
-    daemons.into_iter().try_for_each(crate::daemon::Daemon::stop)
+    print(&cases)
+}
+
+fn mean(found: &[Found]) -> Found {
+    let of = |value: fn(&Found) -> f64| {
+        (found.iter().map(|found| value(found).ln()).sum::<f64>() / found.len() as f64).exp()
+    };
+    Found {
+        rate: of(|found| found.rate),
+        p50_us: of(|found| found.p50_us),
+        server_us: of(|found| found.server_us),
+        ..Found::default()
+    }
 }
 
 fn print(cases: &[Case]) -> Result<()> {
@@ -61,7 +87,7 @@ fn print(cases: &[Case]) -> Result<()> {
         "off",
         "p50, on / off",
         "CPU, on / off",
-        "pairs",
+        "starts",
     ]);
     let mut aims = Vec::new();
     for case in cases {
