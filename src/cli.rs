@@ -146,7 +146,7 @@ pub struct Options {
     /// How long a connection may be without a request.
     #[arg(long, env = "GRAPHPIPED_IDLE_TIMEOUT", value_name = "TIME")]
     pub idle_timeout: Option<Span>,
-    /// How long a payload or a reply may make no progress.
+    /// How long 4 KiB of a payload may take to come, or any byte of a reply to be taken.
     #[arg(long, env = "GRAPHPIPED_PROGRESS_TIMEOUT", value_name = "TIME")]
     pub progress_timeout: Option<Span>,
     /// How long what was accepted may take to finish after SIGTERM, and a refused connection to end.

@@ -204,7 +204,8 @@ async fn start(
         }
     }
     let (wishes, reactors) = (daemon.wishes.clone(), settings.io_threads);
-    Threads::start_lane_maker(LaneMaker { wishes, models, pool, plan, reactors })?;
+    let queues = daemon.registry.entries().iter().map(|entry| entry.queue.clone()).collect();
+    Threads::start_lane_maker(LaneMaker { wishes, models, queues, pool, plan, reactors })?;
     for (index, mailbox) in mailboxes.into_iter().enumerate() {
         let listeners = listening.iter().map(Listening::listener).collect::<std::io::Result<Vec<_>>>();
         let listeners = listeners.map_err(|error| format!("cannot share a listener with a reactor: {error}"))?;

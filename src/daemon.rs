@@ -42,7 +42,7 @@ pub struct Daemon {
     pub copied_apart: Counter,
     /// Whether all of this is coming to its end.
     pub control: Arc<Control>,
-    /// How many executors are running something now.
+    /// How many threads run something now, those inside of a run counted.
     pub running: Arc<AtomicUsize>,
     /// Cores that the process may use.
     pub cores: usize,
@@ -83,10 +83,10 @@ impl Daemon {
         self.cores == 1 || self.returns.len() + self.running.load(Ordering::Relaxed) > self.cores
     }
 
-    /// For how long a reactor may leave its sockets alone for the sake of runs that need its core: a small part of the
-    /// shortest of these, so that nobody waits much longer for it. `None` if a core is free, or if it is not worth while.
+    /// For how long a reactor may leave its sockets alone for the sake of runs that need every core: a small part of what
+    /// they take, so that nobody waits much longer for it. `None` if a core is free, or if it is not worth while.
     pub fn rest(&self) -> Option<Duration> {
-        if self.running.load(Ordering::Relaxed) == 0 || !self.wants_core() {
+        if self.running.load(Ordering::Relaxed) < self.cores {
             return None;
         }
         let runs = self.registry.entries().iter().filter_map(|entry| entry.queue.predicted());

@@ -8,18 +8,18 @@ use crate::batching::{Batching, Seal};
 use crate::cost::Learner;
 use crate::lanes::ModelLane;
 use crate::model::Served;
-use crate::queue::{Job, ModelQueue};
-use crate::request::{Request, late};
+use crate::queue::{Counted, Job, ModelQueue};
+use crate::request::{Request, in_time};
 use crate::returns::Returns;
-use crate::run::{Runner, run_alone, run_batch};
+use crate::run::{Runner, Work, note_run, run_alone, run_batch};
 use crate::seal::{share, take};
 use graphpiped_backend_api::Instance;
 use graphpiped_batch::Sealed;
 use graphpiped_memory::Pool;
 use graphpiped_transport::service::Reply;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 /// What an executor has.
 pub struct Executor {
@@ -37,7 +37,7 @@ pub struct Executor {
     pub pool: Pool,
     /// The ways back, by reactor.
     pub returns: Arc<[Arc<Returns>]>,
-    /// How many executors of the daemon are running something now.
+    /// How many threads of the daemon run something now, those inside of a run counted.
     pub running: Arc<AtomicUsize>,
     /// The set of lanes to look into first: the one behind the last.
     pub next_set: usize,
@@ -135,15 +135,18 @@ impl Executor {
 
     fn run_sealed(&mut self, batching: &Batching, lane: &ModelLane, sealed: Sealed<Request>, seal: Seal) {
         batching.counters.sealed(sealed.rows(), seal);
-        let busy = self.queue.begin_run(self.served.cost.predict(sealed.rows()));
-        // A hint for reactors that may spin; nothing is ordered by it.
-        self.running.fetch_add(1, Ordering::Relaxed);
+        let counted = self.count_run(sealed.rows());
         let (served, instance, learner, pool) = (&*self.served, &mut self.instance, &mut self.learner, &self.pool);
         let mut runner = Runner { served, batching, lane, instance, learner, pool };
         run_batch(&mut runner, sealed, &mut Request::deliver);
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        drop(busy);
+        drop(counted);
         self.ring();
+    }
+
+    /// Counts a run of so many rows as one that goes on, until the returned value is dropped.
+    fn count_run(&self, rows: usize) -> Counted {
+        let (queue, running) = (Arc::clone(&self.queue), Arc::clone(&self.running));
+        Counted::new(queue, running, self.served.settings.intra_threads, self.served.cost.predict(rows))
     }
 
     /// Takes requests from the queue: puts as many as make a batch into a lane, where they join others, or runs one alone;
@@ -160,34 +163,41 @@ impl Executor {
                 return true;
             }
         };
-        let started = Instant::now();
         let Job { request, work } = job;
-        if request.is_gone() {
-            self.served.counters.gone.add(1);
-            request.forget();
-            return true;
-        }
-        if let Some(refusal) = late(&self.served, request.deadline(), started) {
-            request.deliver(Reply::Refused(refusal));
-            self.ring();
-            return true;
-        }
-        let busy = self.queue.begin_run(self.served.cost.predict(work.rows().unwrap_or(1)));
-        self.running.fetch_add(1, Ordering::Relaxed);
-        let go_on = || request.go_on(&self.served);
-        let (instance, learner) = (&mut self.instance, &mut self.learner);
-        let reply = run_alone(&self.served, instance, learner, &self.pool, &work, &request.outputs, &go_on);
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        drop(busy);
+        let reply = match request.go_on(&self.served) {
+            Ok(()) => self.run_work(&request, &work),
+            Err(refusal) => Reply::Refused(refusal),
+        };
         // The request's memory goes back before its reply goes out, so that whoever has the reply may have the memory.
         drop(work);
-        let over = match (&reply, request.deadline()) {
-            (Reply::Outputs(_), Some(deadline)) => late(&self.served, Some(deadline), Instant::now()),
-            _ => None,
-        };
-        request.deliver(over.map_or(reply, Reply::Refused));
+        let reply = in_time(&self.served, request.deadline(), reply);
+        request.deliver(reply);
         self.ring();
         true
+    }
+
+    /// Runs a request alone. If it has so many rows that it is run in slices, others have a turn after each.
+    fn run_work(&mut self, request: &Request, work: &Work) -> Reply {
+        let (served, pool) = (Arc::clone(&self.served), self.pool.clone());
+        let counted = self.count_run(work.rows().unwrap_or(1));
+        let mut instance = self.instance.take();
+        let mut others = Duration::ZERO;
+        let mut between = |instance: &mut Option<Box<dyn Instance>>| {
+            request.go_on(&served)?;
+            let started = Instant::now();
+            std::mem::swap(&mut self.instance, instance);
+            if let Some(batching) = &served.batching {
+                self.run_batch(batching);
+            }
+            std::mem::swap(&mut self.instance, instance);
+            others += started.elapsed();
+            Ok(())
+        };
+        let (reply, took) = run_alone(&served, &mut instance, &pool, work, &request.outputs, &mut between);
+        self.instance = instance;
+        drop(counted);
+        note_run(&served, &mut self.learner, work, &reply, took.saturating_sub(others));
+        reply
     }
 
     /// Copies a request into rows, if it fits into a lane and others are there or coming, and says how many; gives it back

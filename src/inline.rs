@@ -7,8 +7,8 @@ use crate::cost::Learner;
 use crate::daemon::Daemon;
 use crate::lanes::ModelLane;
 use crate::registry::Entry;
-use crate::request::{Request, late};
-use crate::run::{Runner, Work, run_alone, run_batch};
+use crate::request::{Request, in_time, late};
+use crate::run::{Runner, Work, note_run, run_alone, run_batch};
 use crate::seal::take;
 use graphpiped_backend_api::{Instance, OpenError};
 use graphpiped_transport::service::{Reply, Ticket};
@@ -89,10 +89,13 @@ impl InlineBatches {
         };
         // The clock is dear beside a cheap run, so it is only asked for those who have a deadline.
         let now = deadline.map(|_| Instant::now());
-        match now.and_then(|now| late(served, deadline, now)) {
-            Some(refusal) => Reply::Refused(refusal),
-            None => run_alone(served, instance, learner, &daemon.pool, work, outputs, &|| Ok(())),
+        if let Some(refusal) = now.and_then(|now| late(served, deadline, now)) {
+            return Reply::Refused(refusal);
         }
+        // Models that are not batched have no slices.
+        let (reply, took) = run_alone(served, instance, &daemon.pool, work, outputs, &mut |_| Ok(()));
+        note_run(served, learner, work, &reply, took);
+        in_time(served, deadline, reply)
     }
 
     /// What a full batch of the model that takes longest takes.

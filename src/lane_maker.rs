@@ -9,7 +9,7 @@ use crate::lanes::{LaneSet, ModelLane, NoLane, RowSignature};
 use crate::model::Served;
 use crate::plan::{LANES_MAX, Lanes, MemoryPlan, ModelRows, ROWS_MAX_DEFAULT};
 use crate::probe::Probed;
-use crate::queue::Unpark;
+use crate::queue::{ModelQueue, Unpark};
 use crate::settings::{ModelSettings, Settings};
 use arc_swap::ArcSwap;
 use graphpiped_backend_api::Signature;
@@ -119,6 +119,8 @@ pub struct LaneMaker {
     pub wishes: Arc<Wishes<Unpark>>,
     /// The models, in the order of the registry.
     pub models: Vec<Arc<Served>>,
+    /// Their queues.
+    pub queues: Vec<Arc<ModelQueue>>,
     /// Where the memory comes from.
     pub pool: Pool,
     /// How much of it a lane gets.
@@ -162,7 +164,7 @@ impl LaneMaker {
             // Rows so large that no lane has room for two batches of one.
             return;
         }
-        if batching.sets.load().len() >= LANES_MAX && !give_up_one(batching, second) {
+        if batching.sets.load().len() >= LANES_MAX && !give_up_one(batching, &self.queues[wish.model], second) {
             // All of them are needed; rows of this shape run alone, and nobody asks again for a while.
             return batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
         }
@@ -184,7 +186,7 @@ impl LaneMaker {
 }
 
 /// Gives up the set that was used least recently, if none of its rows is in use and it has not been used for a while.
-fn give_up_one(batching: &Batching, second: u64) -> bool {
+fn give_up_one(batching: &Batching, queue: &ModelQueue, second: u64) -> bool {
     let is_free = |set: &LaneSet| set.lanes().all(|lane| lane.core.pending_rows() == 0);
     let all = batching.sets.load_full();
     let idle = all.iter().filter(|set| is_free(set) && set.used() + IN_USE_SECONDS <= second);
@@ -198,6 +200,8 @@ fn give_up_one(batching: &Batching, second: u64) -> bool {
     }
     others.push(oldest);
     batching.sets.store(Arc::new(others));
+    // Who was told of rows in it meanwhile has looked for them in vain.
+    queue.announce(1);
     false
 }
 

@@ -5,8 +5,8 @@ use crate::request::Request;
 use crate::run::Work;
 use crossbeam::queue::ArrayQueue;
 use graphpiped_batch::{Doorbell, Gate};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -37,14 +37,35 @@ pub struct ModelQueue {
 #[derive(Debug, Default)]
 pub struct Unpark(OnceLock<Thread>);
 
-/// An executor that runs something.
+/// A run that goes on, for as long as this is not dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Busy<'a>(&'a AtomicUsize);
+pub struct Counted {
+    queue: Arc<ModelQueue>,
+    running: Arc<AtomicUsize>,
+    threads: usize,
+}
 
-impl Drop for Busy<'_> {
+impl Counted {
+    /// Counts an executor of the queue as one that runs something, for so long as is believed, and `threads` to those of
+    /// all `running` ones.
+    pub fn new(
+        queue: Arc<ModelQueue>,
+        running: Arc<AtomicUsize>,
+        threads: usize,
+        predicted: Option<Duration>,
+    ) -> Counted {
+        queue.predicted.store(predicted.unwrap_or_default().as_nanos() as u64, Ordering::Relaxed);
+        queue.busy.fetch_add(1, Ordering::Relaxed);
+        running.fetch_add(threads, Ordering::Relaxed);
+        Counted { queue, running, threads }
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.running.fetch_sub(self.threads, Ordering::Relaxed);
+        self.queue.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -106,13 +127,6 @@ impl ModelQueue {
     /// Wakes so many executors, if so many sleep, for what has been published.
     pub fn announce(&self, executors: usize) {
         self.gate.announce(executors);
-    }
-
-    /// Counts an executor as one that runs something, for so long as is believed, until the returned value is dropped.
-    pub fn begin_run(&self, predicted: Option<Duration>) -> Busy<'_> {
-        self.predicted.store(predicted.unwrap_or_default().as_nanos() as u64, Ordering::Relaxed);
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(&self.busy)
     }
 
     /// How long the latest of the runs that go on is believed to take, which is nothing if nobody knows; `None` if none

@@ -86,3 +86,11 @@ pub fn late(served: &Served, deadline: Option<Instant>, now: Instant) -> Option<
     let message = format!("the deadline passed {} us before there was an answer", over.as_micros());
     Some(Refusal::new(Code::DeadlineExceeded, message))
 }
+
+/// The reply to a request if its deadline has not passed meanwhile; else that it has.
+pub fn in_time(served: &Served, deadline: Option<Instant>, reply: Reply) -> Reply {
+    let is_said = matches!(&reply, Reply::Refused(refusal) if refusal.code == Code::DeadlineExceeded);
+    // The clock is dear beside a cheap run, so it is only asked for those who have a deadline.
+    let over = deadline.filter(|_| !is_said).and_then(|_| late(served, deadline, Instant::now()));
+    over.map_or(reply, Reply::Refused)
+}

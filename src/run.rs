@@ -25,7 +25,7 @@ use slices::{call_in_slices, rows_per_run};
 use slots::slots;
 use smallvec::SmallVec;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A request that was admitted and has been received.
 #[derive(Debug)]
@@ -70,8 +70,9 @@ const HAS_ROWS: &str = "a shape with rows has a first axis";
 /// As many as most models have, without an allocation.
 type Outputs = SmallVec<[Output; 1]>;
 
-/// Whether a request that has many rows is to be gone on with; else the answer to it.
-pub type GoOn<'a> = &'a dyn Fn() -> Result<(), Refusal>;
+/// What is done between two slices of a request with many rows: it may use the instance, and says whether to go on; if not,
+/// with what answer.
+pub type Between<'a> = &'a mut dyn FnMut(&mut Option<Box<dyn Instance>>) -> Result<(), Refusal>;
 
 /// Runs a model for a request that wants the outputs of these indices, in this order. An instance that panicked is dropped
 /// and made anew for the next one.
@@ -81,9 +82,9 @@ pub fn run(
     pool: &Pool,
     work: &Work,
     asked: &[u16],
-    go_on: GoOn<'_>,
+    between: Between<'_>,
 ) -> Reply {
-    match attempt(served, instance, pool, work, asked, go_on) {
+    match attempt(served, instance, pool, work, asked, between) {
         Ok(outputs) => Reply::Outputs(outputs),
         Err(refusal) => {
             // What nobody waits for any more was given up, and did not fail.
@@ -93,25 +94,27 @@ pub fn run(
     }
 }
 
-/// Runs a model for a request alone, as [`run`] does, and learns what it took. What a request costs is only learned where
-/// all run alone: beside batches, these are the ones that are unlike the others.
+/// Runs a model for a request alone, as [`run`] does; and how long that took, to be [noted](note_run).
 pub fn run_alone(
     served: &Served,
     instance: &mut Option<Box<dyn Instance>>,
-    learner: &mut Learner,
     pool: &Pool,
     work: &Work,
     asked: &[u16],
-    go_on: GoOn<'_>,
-) -> Reply {
+    between: Between<'_>,
+) -> (Reply, Duration) {
     let started = Instant::now();
-    let reply = run(served, instance, pool, work, asked, go_on);
-    let took = started.elapsed();
+    let reply = run(served, instance, pool, work, asked, between);
+    (reply, started.elapsed())
+}
+
+/// Learns from a run for a request alone. What a request costs is only learned where all run alone: beside batches, these
+/// are the ones that are unlike the others.
+pub fn note_run(served: &Served, learner: &mut Learner, work: &Work, reply: &Reply, took: Duration) {
     served.counters.run_nanoseconds.add(took.as_nanos() as u64);
     if served.batching.is_none() && matches!(reply, Reply::Outputs(_)) {
         learner.observe(work.rows().unwrap_or(1), took);
     }
-    reply
 }
 
 fn attempt(
@@ -120,7 +123,7 @@ fn attempt(
     pool: &Pool,
     work: &Work,
     asked: &[u16],
-    go_on: GoOn<'_>,
+    between: Between<'_>,
 ) -> Result<Outputs, Refusal> {
     let strings = work.strings()?;
     let inputs = work.inputs(&strings);
@@ -135,7 +138,7 @@ fn attempt(
     let mut slots = slots(wanted, buffer.as_mut());
     match rows_per_run(served, &inputs, &slots) {
         None => call(served, instance, &inputs, &mut slots)?,
-        Some(rows_max) => call_in_slices(served, instance, &inputs, &mut slots, rows_max, go_on)?,
+        Some(rows_max) => call_in_slices(served, instance, &inputs, &mut slots, rows_max, between)?,
     }
     let produced: SmallVec<[Option<Produced>; 1]> = slots.into_iter().map(|slot| slot.produced).collect();
     for (wanted, produced) in plan.wanted.iter_mut().zip(produced) {

@@ -11,7 +11,7 @@ use crate::placement::{Claimed, Placement};
 use crate::queue::Job;
 use crate::receive::{self, Context, Inputs, Received};
 use crate::registry::Entry;
-use crate::request::{Request, late};
+use crate::request::{Request, in_time, late};
 use crate::run::{Work, out_of_memory, run};
 use graphpipe_schema::Code;
 use graphpipe_schema::reader::{InferRequest, MetadataRequest, Window};
@@ -34,6 +34,12 @@ pub struct ReactorService {
     for_executors: Vec<Unannounced>,
     /// Models of which anything was committed in this turn.
     committed: Vec<usize>,
+    /// Whether anything has come in this turn that did not have to wait for a run to end.
+    is_useful: bool,
+    /// When a turn began before which there was such a thing, for the last time.
+    useful: Instant,
+    /// When this turn began.
+    now: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,6 +50,9 @@ struct Unannounced {
 
 /// Larger requests are gathered by executors: copying them would keep the sockets waiting for more than some microseconds.
 const GATHER_HERE_BYTES_MAX: usize = 64 * 1024;
+
+/// For how long after something that did not have to wait a reactor does not rest.
+const USEFUL_FOR: Duration = Duration::from_millis(50);
 
 impl ReactorService {
     /// The service of the `reactor`-th reactor. Models that run on it get an instance each.
@@ -63,7 +72,19 @@ impl ReactorService {
         let (for_executors, committed) =
             (vec![Unannounced::default(); entries.len()], Vec::with_capacity(entries.len()));
         let inline = InlineBatches::new(&daemon)?;
-        Ok(ReactorService { daemon, reactor, cheap, placement, inline, for_executors, committed })
+        let now = Instant::now();
+        Ok(ReactorService {
+            daemon,
+            reactor,
+            cheap,
+            placement,
+            inline,
+            for_executors,
+            committed,
+            is_useful: false,
+            useful: now,
+            now,
+        })
     }
 
     /// Runs a request here, or leaves it where executors or this reactor's turn will find it.
@@ -72,11 +93,13 @@ impl ReactorService {
         let entry = &self.daemon.registry.entries()[model];
         entry.served.counters.requests.add(1);
         if let (Inputs::Alone(work), true) = (&inputs, entry.served.model.is_cheap()) {
+            self.is_useful = true;
             return Some(run_here(&self.daemon, entry, &mut self.cheap[model], work, deadline, &outputs));
         }
         if let (Inputs::Alone(work), None) = (&inputs, &entry.served.batching)
             && self.placement.runs_alone(entry.served.cost.predict(work.rows().unwrap_or(1)))
         {
+            self.is_useful = true;
             return Some(self.inline.run_alone(&self.daemon, model, work, deadline, &outputs));
         }
         let way = &self.daemon.returns[self.reactor];
@@ -88,6 +111,10 @@ impl ReactorService {
         if self.for_executors[model].is_nothing() && !self.committed.contains(&model) {
             self.committed.push(model);
         }
+        self.is_useful |= match &inputs {
+            Inputs::Rows(lane, _) => lane.reactor.is_some() || entry.queue.idle() > 0 && !lane.core.has_committed(),
+            Inputs::Alone(_) => entry.queue.idle() > 0 && entry.queue.is_empty(),
+        };
         match inputs {
             Inputs::Rows(lane, claim) => {
                 let rows = claim.rows();
@@ -192,7 +219,9 @@ fn run_here(
     {
         return Reply::Refused(refusal);
     }
-    run(&entry.served, instance, &daemon.pool, work, outputs, &|| Ok(()))
+    // Models that are not batched have no slices.
+    let reply = run(&entry.served, instance, &daemon.pool, work, outputs, &mut |_| Ok(()));
+    in_time(&entry.served, deadline, reply)
 }
 
 fn busy(entry: &Entry, message: String) -> Reply {
@@ -226,6 +255,10 @@ impl Service for ReactorService {
 
     fn turn(&mut self, now: Instant, replies: &mut dyn FnMut(Ticket, Reply)) -> bool {
         self.placement.begin(now);
+        self.now = now;
+        if std::mem::take(&mut self.is_useful) {
+            self.useful = now;
+        }
         self.announce();
         self.inline.run_one(&self.daemon, replies)
     }
@@ -249,6 +282,7 @@ impl Service for ReactorService {
     }
 
     fn metadata(&mut self, route: Route<'_>, request: &MetadataRequest<'_>) -> Reply {
+        self.is_useful = true;
         match receive::metadata(&self.daemon, route, request) {
             Ok(message) => Reply::Message(message),
             Err(refusal) => Reply::Refused(refusal),
@@ -256,6 +290,7 @@ impl Service for ReactorService {
     }
 
     fn page(&mut self, path: &str) -> Page {
+        self.is_useful = true;
         pages::page(&self.daemon, path)
     }
 
@@ -268,6 +303,10 @@ impl Service for ReactorService {
     }
 
     fn rest(&self) -> Option<Duration> {
+        // Whoever gets an answer without having to wait for a run comes again soon.
+        if self.now < self.useful + USEFUL_FOR {
+            return None;
+        }
         self.daemon.rest()
     }
 }

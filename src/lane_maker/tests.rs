@@ -14,6 +14,7 @@ fn start() -> (Batched, LaneMaker) {
     let maker = LaneMaker {
         wishes: bench.daemon.wishes.clone(),
         models: vec![entry.served.clone()],
+        queues: vec![entry.queue.clone()],
         pool: bench.daemon.pool.clone(),
         plan: MemoryPlan::new(16 << 20, 1, &[of_model]),
         reactors: 1,

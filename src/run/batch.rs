@@ -9,7 +9,7 @@ use crate::batching::Batching;
 use crate::cost::Learner;
 use crate::lanes::{ModelLane, RowSpec, with_rows};
 use crate::model::Served;
-use crate::request::{Request, late};
+use crate::request::{Request, in_time, late};
 use graphpipe_schema::{Code, DType, Shape};
 use graphpiped_backend_api::{Elements, Input, Instance, Produced};
 use graphpiped_batch::Sealed;
@@ -68,7 +68,10 @@ pub fn run_batch(runner: &mut Runner<'_>, sealed: Sealed<Request>, answer: &mut 
 
 fn refuse(served: &Served, sealed: Sealed<Request>, refusal: &Refusal, answer: &mut dyn FnMut(Request, Reply)) {
     served.counters.failures.add(1);
-    sealed.complete(|request, _| answer(request, Reply::Refused(refusal.clone())));
+    sealed.complete(|request, _| {
+        let reply = in_time(served, request.deadline(), Reply::Refused(refusal.clone()));
+        answer(request, reply);
+    });
 }
 
 fn distribute(served: &Served, sealed: Sealed<Request>, made: &[Made], answer: &mut dyn FnMut(Request, Reply)) {
@@ -239,12 +242,11 @@ fn kept(runner: &Runner<'_>, rows: &[u8]) -> Result<Frozen, Failed> {
 
 /// The failure of a model that does not give a row for a row. Nobody can tell whose rows are whose.
 fn wrong(runner: &Runner<'_>, index: u16, shape: Option<Shape>, rows: usize) -> Failed {
-    let counter = &runner.batching.counters.wrong_rows;
-    counter.add(1);
+    let is_first = runner.batching.counters.wrong_rows.begin();
     let name = &runner.served.signature().outputs[usize::from(index)].name;
     let gave = shape.map_or("nothing of the size that it says".into(), |shape| format!("shape {shape}"));
     let message = format!("output \"{name}\": the model gave {gave} for a batch of {rows} rows");
-    if counter.get() == 1 {
+    if is_first {
         let model = runner.served.name();
         tracing::error!(model, "{message}; its requests cannot be told apart, so serve it with batch = \"off\"");
     }

@@ -1,6 +1,6 @@
 //! A request with more rows than a batch may have: run in place, a slice of its rows after the other.
 
-use super::{GoOn, HAS_ROWS, call};
+use super::{Between, HAS_ROWS, call};
 use crate::lanes::with_rows;
 use crate::model::Served;
 use graphpipe_schema::{Code, Shape};
@@ -22,20 +22,20 @@ pub(super) fn rows_per_run(served: &Served, inputs: &[Input<'_>], slots: &[Outpu
     (have_rows && rows as u64 > rows_max as u64).then_some(rows_max)
 }
 
-/// Runs all rows, at most `rows_max` at a time, into the prepared memory of the slots. Between one slice and the next it
-/// asks whether to go on: they are many, and each takes as long as a batch.
+/// Runs all rows, at most `rows_max` at a time, into the prepared memory of the slots. There may be many, and
+/// each takes as long as a batch.
 pub(super) fn call_in_slices(
     served: &Served,
     instance: &mut Option<Box<dyn Instance>>,
     inputs: &[Input<'_>],
     slots: &mut [OutputSlot<'_>],
     rows_max: usize,
-    go_on: GoOn<'_>,
+    between: Between<'_>,
 ) -> Result<(), Refusal> {
     let rows = inputs[0].shape[0] as usize;
     for start in (0..rows).step_by(rows_max) {
         if start > 0 {
-            go_on()?;
+            between(instance)?;
         }
         let part = start..rows.min(start + rows_max);
         run_part(served, instance, inputs, slots, rows, &part)?;

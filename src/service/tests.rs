@@ -10,6 +10,7 @@ mod rows_model;
 
 use super::*;
 use crate::executor::Executor;
+use crate::queue::Counted;
 use bench::*;
 use graphpipe_schema::DType;
 use graphpipe_schema::reader::{Read, read_request};
@@ -278,17 +279,30 @@ fn a_core_is_wanted_when_reactors_and_runs_are_more_than_there_are() {
 #[test]
 fn a_reactor_rests_for_a_small_part_of_the_shortest_run_that_needs_its_core() {
     let bench = cheap();
-    let queue = &bench.daemon.registry.entries()[0].queue;
-    let rest_beside = |runs, milliseconds: Option<u64>| {
-        bench.daemon.running.store(runs, std::sync::atomic::Ordering::Relaxed);
-        let _busy = queue.begin_run(milliseconds.map(Duration::from_millis));
-        bench.service.rest()
+    let (queue, running) = (&bench.daemon.registry.entries()[0].queue, &bench.daemon.running);
+    let rest_beside = |threads, milliseconds: Option<u64>| {
+        let _run = Counted::new(queue.clone(), running.clone(), threads, milliseconds.map(Duration::from_millis));
+        bench.daemon.rest()
     };
     assert_eq!(rest_beside(4, Some(16)), Some(Duration::from_millis(2)), "an eighth");
     assert_eq!(rest_beside(4, Some(10_000)), Some(Duration::from_millis(4)), "others wait, too");
     assert_eq!(rest_beside(4, Some(0)), None, "to be woken is cheaper");
     assert_eq!(rest_beside(4, None), None, "what nobody knows may be over at once");
     assert_eq!(rest_beside(3, Some(16)), None, "there is a core for it");
-    bench.daemon.running.store(4, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(bench.service.rest(), None, "the run is over");
+    assert_eq!(bench.daemon.rest(), None, "the run is over");
+}
+
+#[test]
+fn a_reactor_does_not_rest_while_what_comes_to_it_need_not_wait() {
+    let mut bench = cheap();
+    let (queue, running) = (bench.daemon.registry.entries()[0].queue.clone(), bench.daemon.running.clone());
+    let _run = Counted::new(queue, running, 4, Some(Duration::from_millis(16)));
+    let later = |seconds| Instant::now() + Duration::from_secs(seconds);
+    bench.service.turn(later(1), &mut |_, _| ());
+    assert_eq!(bench.service.rest(), Some(Duration::from_millis(2)));
+    bench.service.page("/healthz");
+    bench.service.turn(later(2), &mut |_, _| ());
+    assert_eq!(bench.service.rest(), None, "somebody was answered just now");
+    bench.service.turn(later(3), &mut |_, _| ());
+    assert_eq!(bench.service.rest(), Some(Duration::from_millis(2)));
 }

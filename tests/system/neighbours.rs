@@ -6,12 +6,15 @@ use crate::support::rows::{ask, doubled, expect_doubled, frame, pending, rows, s
 use crate::support::{Connection, Daemon, HttpConnection, Metrics, PATIENCE, Tensor, native};
 use graphpipe_schema::frame::HEADER_BYTES;
 use graphpipe_schema::{Code, DType};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Numbers of a row whose payload is too long for a shared receive buffer, two rows at a time.
 const LENGTH: usize = 700;
+
+/// How often a very slow sender sends a byte.
+const BYTE_EVERY: Duration = Duration::from_millis(10);
 
 /// Asks for rows of that length until there is a lane for them.
 fn make_lane(daemon: &Daemon, length: usize) {
@@ -49,7 +52,15 @@ fn one_that_announces_100_megabytes_and_sends_bytes_one_by_one_holds_nobody_up_a
         // What is announced is reserved, but nothing that has not come is touched; a lane for such rows may have been made.
         let grown = daemon.resident_bytes().saturating_sub(resident);
         assert!(grown <= 64 << 20, "{grown} bytes");
-        let metrics = daemon.metrics_until("ended", |metrics| ended(metrics, "timed_out") > before);
+        let (slow, sent) = (RefCell::new(slow), Cell::new(Instant::now()));
+        let metrics = daemon.metrics_until("ended", |metrics| {
+            // A byte now and then is not what keeps it.
+            if sent.get().elapsed() > BYTE_EVERY {
+                sent.set(Instant::now());
+                let _ = slow.borrow_mut().0.write(&[0]);
+            }
+            ended(metrics, "timed_out") > before
+        });
         assert_eq!(ended(&metrics, "timed_out"), before + 1);
         ask(&mut other, 20, &rows(3, LENGTH, 20, None));
         daemon.metrics_until("given back", |metrics| in_use(metrics) == 0);

@@ -11,6 +11,11 @@ impl Counter {
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
+
+    /// Adds one; whether it is the first.
+    pub fn begin(&self) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed) == 0
+    }
     /// The count so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -22,7 +22,7 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection may be without any request.
     pub idle_timeout: Duration,
-    /// How long a payload or a reply may make no progress at all.
+    /// How long a payload may take for [`PROGRESS_BYTES_MIN`], and a reply to make any progress at all.
     pub progress_timeout: Duration,
     /// How long a refused or draining connection may take to end.
     pub drain_timeout: Duration,
@@ -61,6 +61,8 @@ impl Default for Limits {
 /// Payloads up to this many bytes arrive in the shared receive buffers and are copied once: a receive of their own
 /// would cost more than the copy (measured: the two meet at 4 KiB on Unix sockets, at 8-16 KiB on TCP).
 pub const SMALL_BYTES_MAX: usize = 4096;
+/// Fewer bytes of a message that is arriving are no progress: whoever sends them one by one holds memory for hours.
+pub const PROGRESS_BYTES_MIN: usize = 4096;
 /// Bytes of one operation on a payload: long enough to be free of per-operation cost, short enough that a reactor is
 /// never held up for more than about 0.2 ms by one of them.
 pub const CHUNK_BYTES: usize = 256 * 1024;

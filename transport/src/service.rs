@@ -197,6 +197,7 @@ pub trait Service {
     fn wants_core(&self) -> bool;
 
     /// For how long a reactor that has done what there was to do leaves its sockets alone, whatever comes to them: because
-    /// a run needs its core, and being woken for each request would take more of that than all of them together.
+    /// a run needs its core, being woken for each request would take more of that than all of them together, and what
+    /// comes would have to wait in any case.
     fn rest(&self) -> Option<Duration>;
 }

@@ -177,6 +177,17 @@ fn slices_that_nobody_waits_for_any_more_are_not_run() {
 }
 
 #[test]
+fn others_have_their_turn_between_two_slices() {
+    let mut bench = Setup { arena_rows: 8, mode: InlineMode::Never, ..Setup::default() }.start();
+    bench.send(1, &request(&Asked { outputs: &[b"sum"], ..Asked::default() }, &[&[5; 20]], 2));
+    // Two batches: one before the long request, and one that would have to wait for its end.
+    bench.send(2, &of_rows(&[10; 8]));
+    bench.send(3, &of_rows(&[20; 2]));
+    let order: Vec<u64> = bench.work().into_iter().map(|(id, _)| id).collect();
+    assert_eq!((bench.runs(), order), (vec![8, 8, 2, 8, 4], vec![2, 3, 1]));
+}
+
+#[test]
 fn a_batch_ends_before_it_would_be_too_late_for_somebody_in_it() {
     let mut bench = inline().start();
     // A second per row; the prediction is all that can be known of it.

@@ -29,20 +29,24 @@ fn a_row_that_fails_fails_its_own_request_only() {
 
 #[test]
 fn a_row_that_panics_fails_its_own_request_only() {
-    let mut bench = inline().start();
-    bench.send(0, &of_rows(&[1]));
-    bench.send(1, &of_rows(&[9]));
-    let made = bench.told.instances.load(Ordering::Relaxed);
-    let replies = by_id(bench.settle());
-    assert_eq!(
-        (answered(&replies[0]), refusal(&replies[1])),
-        (vec![2], (Code::ModelFailed, "the framework panicked: nine"))
-    );
-    let counters = &bench.served().counters;
-    assert_eq!((counters.panics.get(), bench.counters().splits.get(), bench.runs()), (2, 1, vec![2, 1, 1]));
-    bench.send(2, &of_rows(&[2]));
-    assert_eq!(answered(&bench.settle()[0].1), [3]);
-    assert_eq!(bench.told.instances.load(Ordering::Relaxed), made + 2, "anew after each panic");
+    for mode in [InlineMode::Always, InlineMode::Never] {
+        let mut bench = Setup { mode, ..Setup::default() }.start();
+        bench.send(0, &of_rows(&[1]));
+        bench.send(1, &of_rows(&[9]));
+        let made = bench.told.instances.load(Ordering::Relaxed);
+        let replies = by_id(bench.settle());
+        assert_eq!(
+            (answered(&replies[0]), refusal(&replies[1])),
+            (vec![2], (Code::ModelFailed, "the framework panicked: nine"))
+        );
+        let counters = &bench.served().counters;
+        assert_eq!((counters.panics.get(), bench.counters().splits.get(), bench.runs()), (2, 1, vec![2, 1, 1]));
+        bench.send(2, &of_rows(&[2]));
+        assert_eq!(answered(&bench.settle()[0].1), [3]);
+        // The executor of a test begins without one.
+        let anew = if mode == InlineMode::Always { 2 } else { 3 };
+        assert_eq!(bench.told.instances.load(Ordering::Relaxed), made + anew, "anew after each panic");
+    }
 }
 
 #[test]

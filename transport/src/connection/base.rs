@@ -4,7 +4,7 @@
 use super::Cx;
 use super::encode::Encoder;
 use super::outbox::Outbox;
-use crate::limits::{DISCARD_BYTES_MAX, Limits};
+use crate::limits::{DISCARD_BYTES_MAX, Limits, PROGRESS_BYTES_MIN};
 use crate::service::{Claim, Reply, Route, Service, Ticket};
 use graphpipe_schema::reader::Window;
 use std::time::Instant;
@@ -44,8 +44,10 @@ pub(super) struct Base {
     weight: u32,
     /// Its part of the reactor's backlog.
     pub(super) charged: u32,
-    /// The last time that anything came in or was answered.
+    /// The last time that anything came in or was answered; while a message is arriving, that enough of it came in.
     pub(super) moved: Instant,
+    /// Bytes that have come in since then.
+    gained: u16,
     /// The last time that the peer took something, or since when there is something for it to take.
     pub(super) sending: Option<Instant>,
     /// When what is arriving (a frame, a head) began to.
@@ -65,8 +67,19 @@ impl Base {
             weight: 0,
             charged: 0,
             moved: now,
+            gained: 0,
             sending: None,
             began: None,
+        }
+    }
+
+    /// So many bytes have come in. Of a message that was arriving before, and still is, it has to be some to count.
+    pub(super) fn progressed(&mut self, bytes: usize, is_same_message: bool, now: Instant) {
+        let gained = usize::from(self.gained) + bytes;
+        if is_same_message && gained < PROGRESS_BYTES_MIN {
+            self.gained = gained as u16;
+        } else {
+            (self.moved, self.gained) = (now, 0);
         }
     }
 

@@ -114,7 +114,7 @@ impl<S: Service> Connection<S> {
             }
             Phase::Ending | Phase::Dead => return,
         }
-        self.base.moved = cx.now;
+        let was_arriving = self.is_arriving();
         if self.carry.is_empty() {
             let consumed = self.consume(bytes, cx);
             self.carry.add(&bytes[consumed..], cx.spare);
@@ -123,20 +123,19 @@ impl<S: Service> Connection<S> {
             self.carry.add(bytes, cx.spare);
             self.consume_carry(cx);
         }
+        self.base.progressed(bytes.len(), was_arriving && self.is_arriving(), cx.now);
     }
 
     /// A receive into the claim's destination has ended, after `bytes` bytes.
     pub fn filled(&mut self, destination: Destination, bytes: usize, cx: &mut Cx<'_, S>) {
         cx.counters.received_bytes.add(bytes as u64);
-        if bytes > 0 {
-            self.base.moved = cx.now;
-        }
         match &mut self.protocol {
             _ if self.base.phase != Phase::Open => {}
             Protocol::Native(native) => native.filled(&mut self.base, destination, bytes, cx),
             Protocol::Http(http) => http.filled(&mut self.base, destination, bytes, cx),
             Protocol::Unknown => {}
         }
+        self.base.progressed(bytes, self.is_arriving(), cx.now);
         self.settle(cx);
     }
 

@@ -22,6 +22,7 @@ impl<S: Service> Reactor<S> {
                 };
                 self.ring.send(key, slot.socket.as_fd(), batch, lent_bytes_min);
                 slot.operations += 1;
+                self.transfers += 1;
             }
             if connection.take_shutdown() {
                 // A socket that is already gone says so with its next completion.
@@ -43,6 +44,7 @@ impl<S: Service> Reactor<S> {
                 (Armed::Nothing, Want::Fill) => {
                     let Some((destination, range)) = connection.take_fill() else { continue };
                     slot.armed = Armed::Fill(self.ring.fill(key, slot.socket.as_fd(), destination, range));
+                    self.transfers += 1;
                 }
                 (Armed::Stream(handle), want) if want != Want::Stream => {
                     self.ring.cancel(handle);

@@ -24,7 +24,7 @@ pub use control::Control;
 
 use crate::connection::{Cx, Spare};
 use crate::counters::Counters;
-use crate::limits::{DRAINS_MAX, Limits};
+use crate::limits::{DRAINS_MAX, Limits, PROGRESS_BYTES_MIN};
 use crate::mailbox::Mailbox;
 use crate::probe::Unavailable;
 use crate::ring::{Event, Key, Ring, Usage};
@@ -58,6 +58,8 @@ pub struct Reactor<S: Service> {
     is_bell_watched: bool,
     last_event: Instant,
     last_rest: Instant,
+    /// Receives into destinations and sends that have not ended: they stand still while this thread is out of the ring.
+    transfers: usize,
     next_sweep: Instant,
     /// When a drain is over, finished or not.
     drain_deadline: Option<Instant>,
@@ -124,6 +126,7 @@ impl<S: Service> Reactor<S> {
             is_bell_watched: false,
             last_event: now,
             last_rest: now,
+            transfers: 0,
             next_sweep: now,
             drain_deadline: None,
         })
@@ -258,6 +261,7 @@ impl<S: Service> Reactor<S> {
             }
             Event::Filled { key, destination, bytes } => self.filled(key, destination, bytes),
             Event::Sent { key, batch, bytes } => {
+                self.transfers -= 1;
                 self.operation_ended(key, false, false);
                 let world = &mut self.world;
                 self.slots.with(key, |connection| match bytes {
@@ -279,9 +283,10 @@ impl<S: Service> Reactor<S> {
     }
 
     fn filled(&mut self, key: Key, destination: Destination, bytes: io::Result<usize>) {
+        self.transfers -= 1;
         self.operation_ended(key, false, true);
         let Some(slot) = self.slots.get(key) else { return };
-        slot.is_probed &= bytes.is_err();
+        slot.is_probed &= bytes.as_ref().is_ok_and(|bytes| *bytes < PROGRESS_BYTES_MIN) || bytes.is_err();
         let asked = self.receivers.take_asked(slot.receiver);
         let (connection, world) = (&mut slot.connection, &mut self.world);
         match bytes {

@@ -46,8 +46,8 @@ pub struct Slot<S: Service> {
     pub operations: u32,
     /// What the peer had not taken when a deadline passed.
     pub unsent: Option<u32>,
-    /// Whether a receive into a destination was cancelled to see what it has, and neither has anything come
-    /// since nor has the deadline moved.
+    /// Whether a receive into a destination was cancelled to see what it has, and neither has enough come since nor has the
+    /// deadline moved.
     pub is_probed: bool,
     /// Whether the socket has been shut down to make them end.
     pub is_closing: bool,

@@ -3,8 +3,8 @@
 //!
 //! Asleep in the ring, it is woken by each request. Where it shares its core with a run that is long, that is dear: each
 //! time the run stops, and finds its caches used by somebody else. So it rests outside of the ring, where only the bell
-//! wakes it, and then takes all that has come at once. It rests after it has done something, never twice in a row: what
-//! comes after a silence is taken at once.
+//! wakes it, and then takes all that has come at once. It rests after it has done something, never twice in a row (what
+//! comes after a silence is taken at once), and not while payloads are on their way.
 
 use super::Reactor;
 use super::accept::Arming;
@@ -34,7 +34,8 @@ impl<S: Service> Reactor<S> {
         let asleep = mailbox.fall_asleep();
         // From here on the bell is rung. For what came before, while this reactor was awake, it was not.
         let has_news = !mailbox.is_empty() || self.control.has_news(self.world.is_draining) || self.notices_shortage();
-        let rest = self.world.service.rest().filter(|_| self.last_event > self.last_rest);
+        let may_rest = self.transfers == 0 && self.last_event > self.last_rest;
+        let rest = if may_rest { self.world.service.rest() } else { None };
         let result = match rest {
             _ if has_news => self.ring.poll(),
             Some(rest) => self.rest(&mailbox, rest),

@@ -17,7 +17,7 @@ use crate::table::Table;
 use anyhow::Result;
 
 /// So often for each round, and so often at least, both daemons are started.
-const STARTS: (usize, usize) = (6, 30);
+const STARTS: (usize, usize) = (9, 45);
 /// So many pairs of measurements for each transport and start.
 const PAIRS: usize = 2;
 /// How far the ends of the interval may be from 1, as a part.

@@ -196,10 +196,17 @@ fn an_idle_connection_has_the_idle_timeout_and_a_payload_the_one_of_progress() {
     let frame = stream_ready(&[floats(&mut Random::new(5), 600_000)], false).frame(1);
     straight.exchange(&frame[..300_000]);
     assert_eq!(straight.connection.deadline(&limits), Some(straight.now + limits.progress_timeout));
+    let progressed = straight.now;
     straight.now += Duration::from_secs(20);
-    straight.exchange(&frame[300_000..300_001]);
+    straight.exchange(&frame[300_000..304_095]);
+    assert_eq!(
+        straight.connection.deadline(&limits),
+        Some(progressed + limits.progress_timeout),
+        "4095 bytes are none"
+    );
+    straight.exchange(&frame[304_095..304_096]);
     assert_eq!(straight.connection.deadline(&limits), Some(straight.now + limits.progress_timeout));
-    straight.exchange(&frame[300_001..]);
+    straight.exchange(&frame[304_096..]);
     assert_eq!(straight.connection.deadline(&limits), Some(straight.now + limits.idle_timeout));
 }
 

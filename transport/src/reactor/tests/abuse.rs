@@ -196,7 +196,7 @@ fn a_sender_that_is_slow_but_does_not_stand_still_is_waited_for() {
     let frame = stream_ready(&samples, false).frame(1);
     for mut client in server.both() {
         let mut sent = 0;
-        for end in [10_000, 11_000, 12_000, 13_000] {
+        for end in [10_000, 15_000, 20_000, 25_000] {
             // A receive of the whole payload is under way: that these bytes have come is seen only when it is late.
             let before = server.counters.received_bytes.get();
             client.send(&frame[sent..end]).unwrap();
@@ -207,6 +207,29 @@ fn a_sender_that_is_slow_but_does_not_stand_still_is_waited_for() {
         assert_eq!(client.read_reply(), (1, Ok(samples.clone())));
     }
     assert_eq!(server.counters.connections_timed_out.get(), 0);
+}
+
+#[test]
+fn a_sender_that_sends_byte_after_byte_is_not_waited_for() {
+    let limits = Limits { progress_timeout: Duration::from_millis(400), ..Limits::default() };
+    let server = Server::start(limits, Replies::Inline);
+    let frame = stream_ready(&floats(&mut Random::new(13), 200_000), false).frame(1);
+    for (ended, mut client) in server.both().enumerate() {
+        client.send(&frame[..10_000]).unwrap();
+        let is_ended = || server.counters.connections_timed_out.get() > ended as u64;
+        let mut sent = 10_000;
+        while !is_ended() && sent < 10_010 {
+            // A receive of the whole payload is under way: that it has come is seen only when it is late.
+            let before = server.counters.received_bytes.get();
+            // It may be ended in this very moment.
+            if client.send(&frame[sent..=sent]).is_ok() {
+                until("a byte is seen", || server.counters.received_bytes.get() > before || is_ended());
+            }
+            sent += 1;
+        }
+        assert!(is_ended(), "ten bytes in four seconds");
+    }
+    server.assert_nothing_is_held();
 }
 
 #[test]
