@@ -46,6 +46,8 @@ pub struct Daemon {
     pub running: Arc<AtomicUsize>,
     /// Cores that the process may use.
     pub cores: usize,
+    /// Of these, the ones that executors may use.
+    pub run_cores: usize,
 }
 
 impl Daemon {
@@ -74,19 +76,25 @@ impl Daemon {
             control: Control::new(mailboxes),
             running: Arc::default(),
             cores,
+            run_cores: settings.cpus.as_ref().map_or(cores, |cpus| cpus.count().min(cores)),
         }
     }
 
     /// Whether a reactor that polls would take a core from somebody who works. While reactors and runs together do not
     /// exceed the cores, it takes nobody's. On a single core it would starve even its own clients.
     pub fn wants_core(&self) -> bool {
-        self.cores == 1 || self.returns.len() + self.running.load(Ordering::Relaxed) > self.cores
+        self.cores == 1 || self.returns.len() + self.cores_with_runs() > self.cores
+    }
+
+    /// Cores on which something runs now.
+    fn cores_with_runs(&self) -> usize {
+        self.running.load(Ordering::Relaxed).min(self.run_cores)
     }
 
     /// For how long a reactor may leave its sockets alone for the sake of runs that need every core: a small part of what
     /// they take, so that nobody waits much longer for it. `None` if a core is free, or if it is not worth while.
     pub fn rest(&self) -> Option<Duration> {
-        if self.running.load(Ordering::Relaxed) < self.cores {
+        if self.cores_with_runs() < self.cores {
             return None;
         }
         let runs = self.registry.entries().iter().filter_map(|entry| entry.queue.predicted());

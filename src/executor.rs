@@ -51,7 +51,8 @@ impl Executor {
         let served = self.served.clone();
         loop {
             // Both in turn, so that neither starves the other.
-            let has_run = served.batching.as_ref().is_some_and(|batching| self.run_batch(batching)) | self.run_job();
+            let has_run =
+                served.batching.as_ref().is_some_and(|batching| self.run_batch(batching, true)) | self.run_job();
             if has_run {
                 continue;
             }
@@ -69,13 +70,14 @@ impl Executor {
         !self.queue.is_empty() || self.served.batching.as_ref().is_some_and(has_rows)
     }
 
-    /// Takes a batch from the next lane that has one, and runs it; `false` if none has.
-    fn run_batch(&mut self, batching: &Batching) -> bool {
+    /// Takes a batch from the next lane that has one, and runs it; `false` if none has. It lingers for more rows only if it
+    /// `may_linger`, because it has nothing else to do.
+    fn run_batch(&mut self, batching: &Batching, may_linger: bool) -> bool {
         let sets = batching.sets.load();
         for step in 0..sets.len() {
             let index = (self.next_set + step) % sets.len();
             let Some(lane) = &sets[index].shared else { continue };
-            if let Some((sealed, seal)) = self.seal(batching, lane) {
+            if let Some((sealed, seal)) = self.seal(batching, lane, may_linger) {
                 self.next_set = index + 1;
                 // Set free before the run, which may take long: the control plane may want to replace it.
                 let lane = lane.clone();
@@ -87,9 +89,14 @@ impl Executor {
         false
     }
 
-    fn seal(&mut self, batching: &Batching, lane: &Arc<ModelLane>) -> Option<(Sealed<Request>, Seal)> {
+    fn seal(
+        &mut self,
+        batching: &Batching,
+        lane: &Arc<ModelLane>,
+        may_linger: bool,
+    ) -> Option<(Sealed<Request>, Seal)> {
         // What was left behind by the last batch has waited already.
-        let has_waited = !batching.linger.is_zero() && !self.has_left && lane.core.has_committed();
+        let has_waited = may_linger && !batching.linger.is_zero() && !self.has_left && lane.core.has_committed();
         if has_waited {
             self.linger(batching, lane);
         }
@@ -179,17 +186,22 @@ impl Executor {
     /// Runs a request alone. If it has so many rows that it is run in slices, others have a turn after each.
     fn run_work(&mut self, request: &Request, work: &Work) -> Reply {
         let (served, pool) = (Arc::clone(&self.served), self.pool.clone());
-        let counted = self.count_run(work.rows().unwrap_or(1));
+        // Of a request that is run in slices, a slice is the run that others may have to wait for.
+        let rows_max = served.batching.as_ref().map_or(usize::MAX, |batching| batching.rows_max);
+        let rows = work.rows().unwrap_or(1).min(rows_max);
+        let mut counted = Some(self.count_run(rows));
         let mut instance = self.instance.take();
         let mut others = Duration::ZERO;
         let mut between = |instance: &mut Option<Box<dyn Instance>>| {
             request.go_on(&served)?;
             let started = Instant::now();
+            drop(counted.take());
             std::mem::swap(&mut self.instance, instance);
             if let Some(batching) = &served.batching {
-                self.run_batch(batching);
+                self.run_batch(batching, false);
             }
             std::mem::swap(&mut self.instance, instance);
+            counted = Some(self.count_run(rows));
             others += started.elapsed();
             Ok(())
         };

@@ -109,7 +109,9 @@ fn models(page: &mut Text, daemon: &Daemon) {
     };
     let mut counter = |name: &str, help: &str, get: fn(&Entry) -> u64| page.metric(name, "counter", help, each(get));
     counter("graphpiped_model_requests_total", "Requests that fit the model.", |e| e.served.counters.requests.get());
-    counter("graphpiped_model_failures_total", "Runs that failed.", |e| e.served.counters.failures.get());
+    counter("graphpiped_model_failures_total", "Runs that failed, or had no memory for their outputs.", |e| {
+        e.served.counters.failures.get()
+    });
     counter("graphpiped_model_panics_total", "Runs that panicked.", |e| e.served.counters.panics.get());
     counter("graphpiped_model_busy_total", "Requests refused by a full queue.", |e| e.served.counters.busy.get());
     counter("graphpiped_model_late_total", "Requests whose deadline passed first.", |e| e.served.counters.late.get());
@@ -122,7 +124,12 @@ fn models(page: &mut Text, daemon: &Daemon) {
         let nanoseconds = entry.served.counters.run_nanoseconds.get();
         (format!("model=\"{}\"", entry.served.name()), nanoseconds as f64 / 1e9)
     });
-    page.metric("graphpiped_model_run_seconds_total", "counter", "Time of executors in runs.", seconds);
+    page.metric(
+        "graphpiped_model_run_seconds_total",
+        "counter",
+        "Time in runs, of executors and of reactors.",
+        seconds,
+    );
     let waiting = each(|entry| entry.queue.len() as u64);
     page.metric("graphpiped_model_queue_requests", "gauge", "Requests that wait for an executor.", waiting);
 }

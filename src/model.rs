@@ -47,7 +47,7 @@ pub struct ModelCounters {
     pub late: Counter,
     /// Requests that were not run, or not to their end, because their client had gone.
     pub gone: Counter,
-    /// Nanoseconds of runs on executors.
+    /// Nanoseconds of runs, on executors and reactors.
     pub run_nanoseconds: Counter,
     /// Bytes of tensors moved because they were not aligned for their type.
     pub copied_align: Counter,

@@ -289,7 +289,17 @@ fn a_reactor_rests_for_a_small_part_of_the_shortest_run_that_needs_its_core() {
     assert_eq!(rest_beside(4, Some(0)), None, "to be woken is cheaper");
     assert_eq!(rest_beside(4, None), None, "what nobody knows may be over at once");
     assert_eq!(rest_beside(3, Some(16)), None, "there is a core for it");
+    assert_eq!(rest_beside(8, Some(16)), Some(Duration::from_millis(2)), "more runs than cores use all of them");
     assert_eq!(bench.daemon.rest(), None, "the run is over");
+}
+
+#[test]
+fn runs_that_are_kept_to_some_cores_leave_the_others_to_the_reactors() {
+    for (cpus, is_wanted) in [("0-1", false), ("0-3", true)] {
+        let bench = bench_on(Some(cpus.parse().unwrap()), vec![("rows", rows(), true)]);
+        bench.daemon.running.store(4, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(bench.service.wants_core(), is_wanted, "{cpus}");
+    }
 }
 
 #[test]

@@ -34,6 +34,22 @@ fn a_request_whose_deadline_passes_while_it_waits_costs_the_model_no_time() {
 }
 
 #[test]
+fn a_batch_that_has_waited_in_vain_for_more_is_counted_as_such() {
+    let daemon = serve("laborious", &["--max-batch", "4", "--linger-us", "2000", "--inline", "never"]);
+    let x = rows(1, 4, 3, None);
+    for (asked, address) in daemon.addresses().into_iter().enumerate() {
+        let mut connection = Connection::to(address);
+        connection.send(&frame(1, &x));
+        expect_doubled(&mut connection, 1, &x);
+        let metrics = daemon.metrics();
+        let sealed =
+            |reason| metrics.sum(&format!("graphpiped_batch_seals_total{{model=\"laborious\",reason=\"{reason}\"}}"));
+        assert_eq!((sealed("linger"), sealed("idle")), (asked as u64 + 1, 0));
+    }
+    daemon.stop();
+}
+
+#[test]
 fn a_batch_ends_early_for_a_request_that_would_be_late_in_a_longer_one() {
     const ROWS: u64 = 64;
     let daemon = serve("laborious", &["--max-batch", "64", "--linger-us", "1000000", "--inline", "never"]);

@@ -183,8 +183,10 @@ fn others_have_their_turn_between_two_slices() {
     // Two batches: one before the long request, and one that would have to wait for its end.
     bench.send(2, &of_rows(&[10; 8]));
     bench.send(3, &of_rows(&[20; 2]));
+    bench.told.running.lock().unwrap().0 = bench.daemon.running.clone();
     let order: Vec<u64> = bench.work().into_iter().map(|(id, _)| id).collect();
     assert_eq!((bench.runs(), order), (vec![8, 8, 2, 8, 4], vec![2, 3, 1]));
+    assert_eq!(bench.told.running.lock().unwrap().1, 1, "one executor runs one thing at a time");
 }
 
 #[test]

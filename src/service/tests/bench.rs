@@ -3,6 +3,7 @@
 use super::super::*;
 use crate::cli::{ModelArg, Options};
 
+use crate::cores::CpuList;
 use crate::model::Served;
 use crate::queue::ModelQueue;
 use crate::registry::Registry;
@@ -125,8 +126,13 @@ pub(super) struct Bench {
 }
 
 pub(super) fn bench(models: Vec<(&str, Signature, bool)>) -> Bench {
+    bench_on(None, models)
+}
+
+/// The same, whose executors may use these cores.
+pub(super) fn bench_on(cpus: Option<CpuList>, models: Vec<(&str, Signature, bool)>) -> Bench {
     let args = models.iter().map(|(name, ..)| format!("{name}=m.onnx").parse::<ModelArg>().unwrap()).collect();
-    let options = Options { model: args, queue_max: Some(2), ..Options::default() };
+    let options = Options { model: args, queue_max: Some(2), cpus, ..Options::default() };
     let settings = Settings::resolve(options, None, &Machine { cores: 4, memory_bytes: 64 << 20 }).unwrap();
     let letterbox = Opened::new(3);
     let returns: Arc<[_]> = Arc::new([Arc::new(Returns::new(letterbox.clone(), 16))]);

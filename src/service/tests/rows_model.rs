@@ -17,6 +17,8 @@ pub(crate) struct Told {
     pub(crate) instances: AtomicUsize,
     /// No run ends before this.
     pub(crate) until: Mutex<Option<Instant>>,
+    /// Where the daemon counts what runs, and the most that a run has found there.
+    pub(crate) running: Mutex<(Arc<AtomicUsize>, usize)>,
 }
 
 /// `sum` is each byte of a row of `x` plus one, plus the first byte of the same row of `y`, if there is a `y`. A run with a
@@ -72,6 +74,9 @@ impl Instance for RowsInstance {
     fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let rows = inputs[0].shape[0] as usize;
         self.0.runs.lock().unwrap().push(rows);
+        let mut running = self.0.running.lock().unwrap();
+        running.1 = running.1.max(running.0.load(Ordering::Relaxed));
+        drop(running);
         let until = *self.0.until.lock().unwrap();
         while until.is_some_and(|until| Instant::now() < until) {
             std::thread::yield_now();

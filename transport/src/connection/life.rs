@@ -18,13 +18,19 @@ impl<S: Service> Connection<S> {
             Phase::Closing { .. } | Phase::Ending => Some(base.moved + limits.drain_timeout),
             Phase::Open => match base.began {
                 Some(began) => Some(began + limits.head_timeout),
+                // What is not received because too much is in flight is not late.
+                None if self.is_arriving() && base.is_full(limits) && is_waiting => None,
                 None if self.is_arriving() => Some(base.moved + limits.progress_timeout),
                 None if is_waiting => None,
                 None => Some(base.moved + limits.idle_timeout),
             },
         };
-        let sending = base.sending.map(|sending| sending + limits.progress_timeout);
-        receiving.into_iter().chain(sending).min()
+        receiving.into_iter().chain(self.sending_deadline(limits)).min()
+    }
+
+    /// When the connection is given up if the peer takes nothing of what is being sent.
+    fn sending_deadline(&self, limits: &Limits) -> Option<Instant> {
+        self.base.sending.map(|sending| sending + limits.progress_timeout)
     }
 
     /// Whether the socket is to be closed.
@@ -54,9 +60,9 @@ impl<S: Service> Connection<S> {
         matches!(self.base.phase, Phase::Closing { is_shut_down: true, .. })
     }
 
-    /// Whether there is something to be sent.
-    pub fn is_sending(&self) -> bool {
-        !self.base.outbox.is_empty()
+    /// Whether the peer has taken nothing for too long of what is being sent, as far as completed sends tell.
+    pub fn seems_not_to_read(&self, limits: &Limits, now: Instant) -> bool {
+        self.sending_deadline(limits).is_some_and(|deadline| deadline <= now)
     }
 
     /// The peer has taken bytes of a send that is still under way.

@@ -171,8 +171,8 @@ impl<S: Service> Connection<S> {
 
     /// The reply to a request that was committed earlier.
     pub fn reply(&mut self, ticket: Ticket, reply: &Reply, cx: &mut Cx<'_, S>) {
+        self.excuse(cx);
         self.base.answered(ticket);
-        self.base.moved = cx.now;
         if self.base.phase == Phase::Dead {
             return;
         }
@@ -187,13 +187,21 @@ impl<S: Service> Connection<S> {
     /// A send has ended, after `bytes` bytes of the batch.
     pub fn sent(&mut self, batch: Batch, bytes: usize, cx: &mut Cx<'_, S>) {
         cx.counters.sent_bytes.add(bytes as u64);
+        self.excuse(cx);
         self.base.outbox.sent(cx.spare, batch, bytes);
         if self.base.phase == Phase::Dead {
             return self.base.outbox.clear();
         }
-        self.base.moved = cx.now;
         self.base.sending = Some(cx.now);
         self.resume(cx);
+    }
+
+    /// A reply was made or taken: the peer may wait as long as ever with what it sends next. That is no excuse for a message
+    /// of which it owes bytes, unless they are not received because too much is in flight.
+    fn excuse(&mut self, cx: &Cx<'_, S>) {
+        if !self.is_arriving() || self.base.is_full(cx.limits) {
+            self.base.moved = cx.now;
+        }
     }
 
     /// What to receive next.

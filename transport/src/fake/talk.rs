@@ -17,6 +17,8 @@ pub(crate) struct Talk {
     pub is_holding: AtomicBool,
     /// For how many microseconds a reactor may rest; 0 = not at all.
     rest_us: AtomicU32,
+    /// How often a reactor was told that it may.
+    rests: AtomicU32,
     gone: Mutex<Vec<(u32, u32)>>,
     apart: Mutex<Vec<Vec<(usize, usize)>>>,
 }
@@ -42,8 +44,15 @@ impl Talk {
         self.rest_us.store(u32::try_from(rest.as_micros()).unwrap(), Ordering::Relaxed);
     }
 
-    pub(super) fn rest(&self) -> Duration {
-        Duration::from_micros(self.rest_us.load(Ordering::Relaxed).into())
+    pub(super) fn rest(&self) -> Option<Duration> {
+        let rest_us = Some(self.rest_us.load(Ordering::Relaxed)).filter(|rest_us| *rest_us > 0)?;
+        self.rests.fetch_add(1, Ordering::Relaxed);
+        Some(Duration::from_micros(rest_us.into()))
+    }
+
+    /// How often a reactor was told that it may rest.
+    pub(crate) fn rests(&self) -> u32 {
+        self.rests.load(Ordering::Relaxed)
     }
 
     /// Whether the service is to let this turn pass.

@@ -134,10 +134,15 @@ impl<S: Service> Reactor<S> {
 
     /// Serves until [`Control::stop`], or until [`Control::drain`] and the last connection's end.
     pub fn run(mut self) -> io::Result<()> {
+        let result = self.serve();
+        self.give_up();
+        result
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
         loop {
             self.world.now = Instant::now();
             if self.obey() {
-                self.give_up();
                 return Ok(());
             }
             self.deliver_replies();

@@ -44,7 +44,9 @@ impl<S: Service> Reactor<S> {
             // It had its answer: when the next deadline passes, the question is a new one.
             slot.is_probed = false;
             return;
-        } else if connection.is_sending() && has_moved(&mut slot.unsent, unsent_bytes(slot.socket.as_fd())) {
+        } else if connection.seems_not_to_read(&world.limits, world.now)
+            && has_moved(&mut slot.unsent, unsent_bytes(slot.socket.as_fd()))
+        {
             // A send completes when all of it has a place in the socket's buffer, which a slow reader empties in jumps.
             connection.moved(world.now);
         } else if let Armed::Fill(handle) = slot.armed

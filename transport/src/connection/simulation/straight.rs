@@ -325,6 +325,24 @@ fn bytes_that_come_in_are_no_excuse_for_not_reading() {
 }
 
 #[test]
+fn replies_that_are_taken_are_no_excuse_for_a_payload_that_is_not_sent() {
+    let mut straight = Straight::new();
+    let frame = stream_ready(&[floats(&mut Random::new(11), 600_000)], false).frame(1);
+    // A whole request, and half of the next one.
+    let bytes = [&frame[..], &frame[..300_000]].concat();
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        let count = straight.receive(rest, usize::MAX);
+        rest = &rest[count..];
+    }
+    let end = straight.now + straight.limits.progress_timeout;
+    straight.now += Duration::from_secs(20);
+    let batch = straight.connection.next_batch(&mut straight.spare).expect("there is a reply");
+    straight.with(|connection, cx| connection.sent(batch, 100_000, cx));
+    assert_eq!(straight.connection.deadline(&straight.limits), Some(end));
+}
+
+#[test]
 fn a_connection_that_is_full_takes_what_a_stream_may_still_bring_before_it_ends() {
     let mut straight = Straight::new();
     straight.limits.in_flight_max = 0;

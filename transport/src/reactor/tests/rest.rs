@@ -1,7 +1,7 @@
 //! A reactor that rests for the sake of others: its bell wakes it, and then it takes all that has come.
 
 use super::floats;
-use super::server::{PATIENCE, Replies, Server};
+use super::server::{PATIENCE, Replies, Server, until};
 use crate::fake::random::Random;
 use crate::fake::samples::stream_ready;
 use crate::limits::Limits;
@@ -57,5 +57,28 @@ fn what_comes_while_a_reactor_rests_is_taken_when_it_has_rested() {
             client.call(id, &stream_ready(&samples, false), &samples);
         }
     }
+    assert!(server.talk.rests() > 0, "it never rests");
     server.assert_nothing_is_held();
+}
+
+#[test]
+fn a_reactor_does_not_rest_while_a_payload_is_on_its_way() {
+    let server = Server::start(limits(), Replies::Inline);
+    let (small, large) = (floats(&mut Random::new(3), 800), floats(&mut Random::new(4), 1 << 20));
+    let (request, frame) = (stream_ready(&small, false), stream_ready(&large, false).frame(1));
+    let (mut sender, mut other) = (server.tcp(), server.unix());
+    let (half, rest) = frame.split_at(frame.len() / 2);
+    sender.send(half).unwrap();
+    until("half of the payload is there", || server.counters.received_bytes.get() as usize >= half.len() / 2);
+    // After this the receive of what is still to come has been armed.
+    other.call(1, &request, &small);
+    server.talk.set_rest(Duration::from_millis(1));
+    for id in 2..22 {
+        other.call(id, &request, &small);
+    }
+    assert_eq!(server.talk.rests(), 0);
+    sender.send(rest).unwrap();
+    assert_eq!(sender.read_reply(), (1, Ok(large)));
+    other.call(22, &request, &small);
+    until("it rests again", || server.talk.rests() > 0);
 }
