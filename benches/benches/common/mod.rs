@@ -23,7 +23,7 @@ pub struct Piece {
 }
 
 /// Makes each of them. Functions, so that whoever wants one need not make all.
-pub const PIECES: [fn() -> Piece; 11] = [
+pub const PIECES: [fn() -> Piece; 12] = [
     wire::read_request,
     wire::read_reply,
     wire::write_request,
@@ -35,4 +35,5 @@ pub const PIECES: [fn() -> Piece; 11] = [
     whole::native_large,
     whole::http_small,
     whole::http_large,
+    whole::native_busy,
 ];

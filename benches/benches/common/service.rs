@@ -21,11 +21,14 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The service of a daemon of one reactor that serves echo.
-pub fn service() -> ReactorService {
+/// Memory for requests of which there is always enough.
+pub const ENOUGH: u64 = 1 << 30;
+
+/// The service of a daemon of one reactor that serves echo, with so many bytes for requests.
+pub fn service(memory_bytes: u64) -> ReactorService {
     let model = ["echo=echo:".parse().expect("a model")];
     let options = Options { model: model.into(), ..Options::default() };
-    let machine = Machine { cores: 2, memory_bytes: 1 << 30 };
+    let machine = Machine { cores: 2, memory_bytes: 4 * ENOUGH };
     let settings = Settings::resolve(options, None, &machine).expect("settings that can be resolved");
     let mailbox = Mailbox::new(1024).expect("an eventfd");
     let model = EchoBackend.open(Path::new(""), &graphpiped_backend_api::Options::default()).expect("no file is read");
@@ -34,7 +37,7 @@ pub fn service() -> ReactorService {
     let queue = Arc::new(ModelQueue::new(settings_of_model.queue_max, 0));
     let entry = Entry { served: Arc::new(Served::new(settings_of_model, model, None, &names)), queue };
     let returns = [Arc::new(Returns::new(mailbox.clone(), 1))].into();
-    let (registry, pool) = (Registry::new(vec![entry]), Pool::new(settings.memory_bytes));
+    let (registry, pool) = (Registry::new(vec![entry]), Pool::new(memory_bytes));
     let daemon = Daemon::new(&settings, machine.cores, registry, pool, vec![mailbox], returns);
     ReactorService::new(Arc::new(daemon), 0).expect("echo has instances")
 }
@@ -51,7 +54,7 @@ pub fn large() -> Piece {
 
 /// The payload is not written: that is the kernel's part.
 fn claim_and_commit(name: &'static str, size: Size) -> Piece {
-    let mut service = service();
+    let mut service = service(ENOUGH);
     // Never freed: what has been read of it refers to it, and a piece lives as long as the program.
     let message: &'static [u8] = size.request(b"echo").leak();
     let length = message.len() as u32;

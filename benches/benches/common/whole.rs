@@ -3,7 +3,7 @@
 
 use super::Piece;
 use super::messages::{LARGE, SMALL, Size};
-use super::service::{copy, service};
+use super::service::{ENOUGH, copy, service};
 use graphpiped::service::ReactorService;
 use graphpiped_transport::connection::{Connection, Cx, Spare, Want};
 use graphpiped_transport::counters::Counters;
@@ -31,8 +31,17 @@ pub fn http_large() -> Piece {
     piece("a whole request, HTTP, 602 KB", LARGE.post("/models/echo"), LARGE)
 }
 
+/// 800 bytes in a native frame, for which there is no room: it is answered `busy`.
+pub fn native_busy() -> Piece {
+    let mut wire = Wire::new(0);
+    let (request, floor) = (SMALL.frame(b"echo"), copy(SMALL.bytes as usize));
+    let run = move || wire.exchange(black_box(&request));
+    let name = "a request that is answered busy, native, 800 B";
+    Piece { name, run: Box::new(run), floor_name: "memcpy of the payload", floor: Box::new(floor) }
+}
+
 fn piece(name: &'static str, request: Vec<u8>, size: Size) -> Piece {
-    let mut wire = Wire::new();
+    let mut wire = Wire::new(ENOUGH);
     let floor = copy(2 * size.bytes as usize);
     let run = move || wire.exchange(black_box(&request));
     Piece { name, run: Box::new(run), floor_name: "memcpy of both payloads", floor: Box::new(floor) }
@@ -53,11 +62,12 @@ struct Wire {
 }
 
 impl Wire {
-    fn new() -> Wire {
+    /// A connection to a daemon with so many bytes for requests.
+    fn new(memory_bytes: u64) -> Wire {
         let now = Instant::now();
         Wire {
             connection: Connection::new(0, 0, now),
-            service: service(),
+            service: service(memory_bytes),
             limits: Limits::default(),
             counters: Counters::default(),
             spare: Spare::default(),
