@@ -270,6 +270,10 @@ impl<T: Send> Lane<T> {
         &self.arenas
     }
 
+    pub(crate) fn shared_arenas(&self) -> &Arc<Arenas> {
+        &self.arenas
+    }
+
     /// Rows that are claimed and not finished: received, committed, or running. Others may change it at any time.
     pub fn pending_rows(&self) -> usize {
         self.arenas.list.iter().map(|arena| usize::from(arena.word.view().pending())).sum()

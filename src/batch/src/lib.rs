@@ -27,10 +27,11 @@
 //! | `cells[row]`, the claim's `T` and length | whoever commits | before it stores `ready[row]` | only the claim's owner can commit, once: the claim is consumed |
 //! | `ready[row]` (rows of the claim that begins there; 0 = nothing committed) | the committer sets it (`Release`), a taker clears it by compare-and-swap (`Acquire`) | while the row is not finished | of several takers one wins, and it has everything that was written before the commit |
 //! | `cells[row]` and the bytes of its rows | the [`Sealed`] that has cleared `ready[row]` | until it finishes the rows | as above; bytes are only read |
+//! | bytes of rows that were answered and are kept | whoever has the [`Kept`] that the `Sealed` has become | until its drop finishes the rows | only one of `Sealed` and `Kept` finishes them; bytes are only read |
 //! | rows that are finished | nobody, until the arena begins anew | | the last one to finish (`Release` on the word, like all before it) begins a new generation, and only after that rows are claimed again (`Acquire`) |
 //!
 //! A row is *finished* once: by the drop of its claim (it is void then: nothing was committed, nothing runs), or by the
-//! `Sealed` that took it. When all rows that were claimed are finished, the arena begins anew: at once if it is still
+//! `Sealed` that took it, or the [`Kept`] that it has become. When all rows that were claimed are finished, the arena begins anew: at once if it is still
 //! open, so that a lane with little to do stays in the same warm rows; as a free arena if it was closed because it was
 //! full. `finished == claimed` can be reached by one finisher only, and until then no row of the arena is handed out
 //! twice: that is what a generation is.
@@ -47,6 +48,7 @@ mod arena;
 mod claim;
 mod free;
 mod gate;
+mod kept;
 mod lane;
 mod layout;
 mod mailbox;
@@ -57,6 +59,7 @@ pub mod word;
 pub use arena::Region;
 pub use claim::Claim;
 pub use gate::{Asleep, Doorbell, Gate};
+pub use kept::Kept;
 pub use lane::{Lane, Verdict};
 pub use layout::{BASE_ALIGN, Layout, ROWS_MAX};
 pub use mailbox::Mailbox;

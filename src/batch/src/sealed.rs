@@ -1,5 +1,6 @@
 //! A sealed batch: rows that are read by one executor, and the requests that they belong to.
 
+use crate::kept::Kept;
 use crate::lane::{Arenas, Lane};
 use crate::sync::Arc;
 use std::marker::PhantomData;
@@ -117,18 +118,39 @@ impl<T: Send> Sealed<T> {
         });
     }
 
+    /// As [`Sealed::complete`], but the rows are free only when what is returned is dropped: somebody still reads them.
+    pub fn complete_and_keep(mut self, mut answer: impl FnMut(T, Range<usize>)) -> Kept {
+        let mut kept = Kept::new(Arc::clone(self.lane.shared_arenas()), self.arena, self.rows.start);
+        let mut start = 0;
+        detach(&self.lane, self.arena, &mut self.rows, |attached, rows| {
+            kept.grow(rows);
+            let rows = usize::from(rows);
+            answer(attached, start..start + rows);
+            start += rows;
+        });
+        kept
+    }
+
     /// Detaches every request and finishes the rows; nothing is left for the drop. If an answer panics, the drop does
     /// what is left.
     fn finish(&mut self, mut answer: impl FnMut(T, usize)) {
         let mut done = Detached { arenas: self.lane.arenas(), arena: self.arena, rows: 0 };
-        while self.rows.start < self.rows.end {
-            // SAFETY: this batch has taken the claim, names it no more after the next line, and has not finished its rows:
-            // `done` does that when nothing refers to them any more.
-            let (attached, rows) = unsafe { self.lane.detach(self.arena, self.rows.start) };
-            self.rows.start += rows;
+        detach(&self.lane, self.arena, &mut self.rows, |attached, rows| {
             done.rows += rows;
             answer(attached, rows.into());
-        }
+        });
+    }
+}
+
+/// Takes what is attached out of the rows of a batch, claim by claim; `each` has to see to it that the claim's rows are
+/// finished, when nothing refers to them any more. What is left if it panics stays in `rows`.
+fn detach<T: Send>(lane: &Lane<T>, arena: u16, rows: &mut Range<u16>, mut each: impl FnMut(T, u16)) {
+    while rows.start < rows.end {
+        // SAFETY: the batch that `rows` is of has taken the claim, names it no more after the next line, and has not
+        // finished its rows.
+        let (attached, claimed) = unsafe { lane.detach(arena, rows.start) };
+        rows.start += claimed;
+        each(attached, claimed);
     }
 }
 

@@ -138,3 +138,29 @@ fn a_rejection_that_panics_loses_neither_rows_nor_requests() {
     assert_eq!(ids.map(|id| scene.drops_of(id)), [1, 1]);
     scene.assert_idle();
 }
+
+#[test]
+fn rows_that_are_kept_are_answered_and_not_free() {
+    let scene = Scene::new(1, 3, &[4]);
+    let ids = [scene.submit(1), scene.submit(2)];
+    let batch = scene.take(3).unwrap();
+    let bytes = batch.column(0).to_vec();
+    let mut answered = Vec::new();
+    let kept = batch.complete_and_keep(|request, rows| answered.push((request.id, rows)));
+    assert_eq!(answered, [(ids[0], 0..1), (ids[1], 1..3)]);
+    assert!(scene.claim(1).is_none(), "its rows are all that there are");
+    assert_eq!((kept.rows(), kept.column(0)), (3, &bytes[..]));
+    drop(kept);
+    assert!(scene.claim(3).is_some());
+}
+
+#[test]
+fn an_answer_that_panics_leaves_no_row_of_what_is_kept_behind() {
+    let scene = Scene::new(1, 2, &[1]);
+    scene.submit(1);
+    scene.submit(1);
+    let batch = scene.take(2).unwrap();
+    let outcome = catch_unwind(AssertUnwindSafe(|| drop(batch.complete_and_keep(|_, _| panic!("no answer")))));
+    assert!(outcome.is_err());
+    assert!(scene.claim(2).is_some(), "both rows are free");
+}

@@ -16,6 +16,18 @@ fn rows_are_claimed_again_only_after_whoever_read_them() {
 }
 
 #[test]
+fn rows_that_are_kept_are_claimed_again_only_after_whoever_keeps_them() {
+    explore_within(4, || {
+        let scene = Scene::new(1, 1);
+        assert!(scene.submit(1, 1));
+        let kept = scene.take(1).unwrap().complete_and_keep(|_, _| ());
+        race([scene.racer(move |_| assert_eq!(kept.column(0), [1])), scene.racer(|scene| _ = scene.submit(1, 2))]);
+        scene.run(1);
+        scene.assert_idle();
+    });
+}
+
+#[test]
 fn a_claim_that_is_dropped_late_keeps_its_arena_from_beginning_anew() {
     explore_within(3, || {
         let scene = Scene::new(1, 2);
