@@ -5,7 +5,7 @@ use crate::faults;
 use crate::settings::ModelSettings;
 use graphpiped_backend_api::{Backend, Model, Options};
 use graphpiped_backend_echo::EchoBackend;
-use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Backends {
 impl Backends {
     /// The frameworks, with the place of the ONNX Runtime library if somebody named it.
     pub fn new(onnxruntime: Option<PathBuf>) -> Backends {
-        let locations = Locations::new(onnxruntime, runtime_folders(), REMEDY);
+        let locations = Locations::new(&WANTED, onnxruntime, runtime_folders(), REMEDY);
         Backends { onnx: Arc::new(OnnxBackend::new(locations)), echo: Arc::new(EchoBackend) }
     }
 
@@ -63,7 +63,7 @@ pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opene
         BackendName::Echo => 0,
         BackendName::Onnx => file_bytes(&path).await.map_err(|why| format!("{}: {why}", path.display()))?,
     };
-    let options = Options { intra_threads: settings.intra_threads };
+    let options = Options { intra_threads: settings.intra_threads, ..Options::default() };
     let backend = backends.get(backend);
     let (place, name) = (path.display().to_string(), backend.name());
     let opened = tokio::task::spawn_blocking(move || faults::guarded(|| backend.open(&path, &options))).await;

@@ -6,10 +6,12 @@
 
 mod batch;
 mod call;
+mod keep;
 mod slices;
 mod slots;
 
 pub use batch::{Runner, run_batch};
+pub use call::not_opened;
 
 use crate::cost::Learner;
 use crate::lanes::common_rows;
@@ -17,7 +19,7 @@ use crate::model::Served;
 use call::call;
 use graphpipe_schema::reader::{Read, Seen, Window, read_request};
 use graphpipe_schema::{Code, DType, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, Produced};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, Keep, Kept, Produced};
 use graphpiped_batch::Claim;
 use graphpiped_memory::{BASE_ALIGN, Buffer, Exhausted, Frozen, Payload, Pool};
 use graphpiped_transport::service::{Content, Output, Refusal, Reply};
@@ -25,6 +27,7 @@ use slices::{call_in_slices, rows_per_run};
 use slots::slots;
 use smallvec::SmallVec;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A request that was admitted and has been received.
@@ -127,6 +130,7 @@ fn attempt(
 ) -> Result<Outputs, Refusal> {
     let strings = work.strings()?;
     let inputs = work.inputs(&strings);
+    let inputs = Inputs::new(&inputs, work);
     let bytes: u64 = strings.iter().flatten().map(|element| element.len() as u64).sum();
     served.counters.copied_strings.add(bytes);
     let mut plan = Plan::new(served, &inputs, asked);
@@ -221,6 +225,13 @@ impl Work {
     }
 }
 
+/// What was received stays as it is for as long as somebody has it.
+impl Keep for Work {
+    fn keep(&self) -> Kept {
+        Arc::new((self.memory.clone(), self.moved.clone()))
+    }
+}
+
 /// The outputs of a run: each that is wanted once, however often it was asked for.
 struct Plan<'w> {
     wanted: SmallVec<[Wanted; 1]>,
@@ -306,6 +317,14 @@ impl Wanted {
                 let bytes = (*owner).as_ref().len();
                 let fits = shape.bytes(dtype) == Some(bytes as u64);
                 fits.then(|| Output { dtype, shape, content: Content::Payload(Payload::lent(owner, 0..bytes)) })
+            }
+            Produced::OfInput { position, start, shape, dtype } => {
+                let (owner, range) = work.payload_owner(&work.inputs.get(position)?.place)?;
+                let start = range.start.checked_add(start)?;
+                let end =
+                    start.checked_add(usize::try_from(shape.bytes(dtype)?).ok()?).filter(|&end| end <= range.end)?;
+                let payload = Payload::new(owner.clone(), start..end);
+                Some(Output { dtype, shape, content: Content::Payload(payload) })
             }
             Produced::SameAsInput(position) => {
                 let input = work.inputs.get(position)?;

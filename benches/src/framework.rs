@@ -9,9 +9,10 @@ use crate::spread::quantile;
 use anyhow::{Context, Result, bail, ensure};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Backend, Dim, Elements, Input, Instance, Model, Options, OutputSlot, Prepared, Produced, TensorSpec,
+    Backend, Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, Options, OutputSlot, Prepared, Produced,
+    TensorSpec,
 };
-use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use memmap2::MmapMut;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,8 +42,9 @@ pub struct Framework {
 impl Framework {
     /// Opens a model with so many threads within a run.
     pub fn open(path: &Path, threads: usize) -> Result<Framework> {
-        let locations = Locations::new(None, vec![RUNTIME.into()], "get it with `make runtime`");
-        let model = OnnxBackend::new(locations).open(path, &Options { intra_threads: threads })?;
+        let locations = Locations::new(&WANTED, None, vec![RUNTIME.into()], "get it with `make runtime`");
+        let model =
+            OnnxBackend::new(locations).open(path, &Options { intra_threads: threads, ..Options::default() })?;
         Ok(Framework { model })
     }
 
@@ -53,7 +55,7 @@ impl Framework {
             bail!("the model has {} inputs, not one", signature.inputs.len());
         };
         ensure!(input.dtype == DType::Float32, "the model's input is {}, not float32", input.dtype);
-        let input = Tensor::new(input, rows)?;
+        let input = Arc::new(Tensor::new(input, rows)?);
         let outputs = signature.outputs.iter().map(|output| Tensor::new(output, rows));
         let mut bare =
             BareLoop { instance: self.model.instance()?, input, outputs: outputs.collect::<Result<Vec<Tensor>>>()? };
@@ -66,7 +68,7 @@ impl Framework {
 /// A model, ready to run the same rows again and again.
 pub struct BareLoop {
     instance: Box<dyn Instance>,
-    input: Tensor,
+    input: Arc<Tensor>,
     outputs: Vec<Tensor>,
 }
 
@@ -102,7 +104,8 @@ impl BareLoop {
 
     /// Sets all numbers of the input.
     pub fn set_input(&mut self, numbers: &[f32]) {
-        for (bytes, number) in self.input.bytes.chunks_exact_mut(4).zip(numbers) {
+        let input = Arc::get_mut(&mut self.input).expect("a framework keeps no input of a run that has ended");
+        for (bytes, number) in input.bytes.chunks_exact_mut(4).zip(numbers) {
             bytes.copy_from_slice(&number.to_le_bytes());
         }
     }
@@ -136,10 +139,20 @@ impl BareLoop {
             OutputSlot { index, prepared, produced: None }
         });
         let mut outputs: Vec<OutputSlot<'_>> = slots.collect();
-        self.instance.run(&inputs, &mut outputs)?;
+        self.instance.run(&Inputs::new(&inputs, &KeptTensor(&self.input)), &mut outputs)?;
         let are_in_place = outputs.iter().all(|slot| matches!(slot.produced, Some(Produced::InPlace)));
         ensure!(are_in_place, "the outputs are not where they were to be");
         Ok(())
+    }
+}
+
+/// For a framework that refers to its input for longer than a run.
+struct KeptTensor<'a>(&'a Arc<Tensor>);
+
+impl Keep for KeptTensor<'_> {
+    fn keep(&self) -> Kept {
+        let tensor: Arc<Tensor> = Arc::clone(self.0);
+        tensor
     }
 }
 

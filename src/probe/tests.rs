@@ -8,7 +8,7 @@ use super::beside::check_shape;
 use super::trial::Rows;
 use super::*;
 use graphpipe_schema::DType;
-use graphpiped_backend_api::{Dim, Elements, Input, Instance, OpenError, OutputSlot, Produced, RunError, TensorSpec};
+use graphpiped_backend_api::{Dim, Elements, Inputs, Instance, OpenError, OutputSlot, Produced, RunError, TensorSpec};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -77,10 +77,6 @@ impl Model for Fake {
         Vec::new()
     }
 
-    fn is_cheap(&self) -> bool {
-        false
-    }
-
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
         self.instances.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(self.clone()))
@@ -88,7 +84,7 @@ impl Model for Fake {
 }
 
 impl Instance for Fake {
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let Elements::Bytes(bytes) = inputs[0].elements else { panic!("strings") };
         let number = |at: usize| f32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         let rows: Vec<_> = (0..bytes.len() / 8).map(|row| [number(8 * row), number(8 * row + 4)]).collect();

@@ -4,13 +4,15 @@
 //! here is fast, and nothing outlives the probe.
 
 use crate::faults;
+use crate::run::not_opened;
 use crate::units::ByteSize;
 use fastrand::Rng;
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Instance, Model, OutputSlot, Prepared, Produced, RunError, Signature,
+    Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, OutputSlot, Prepared, Produced, Signature,
 };
 use half::{bf16, f16};
+use std::sync::Arc;
 
 /// Sizes that are tried for inner axes of any size, one for all of them: as short as a model may be fast with, what
 /// models for pictures and for text usually have, and the number of colours.
@@ -150,7 +152,13 @@ fn push_random(dtype: DType, scale: f64, rng: &mut Rng, bytes: &mut Vec<u8>) {
 /// The inputs of one run.
 pub(super) struct Batch {
     rows: usize,
-    inputs: Vec<(DType, Vec<i64>, Aligned)>,
+    inputs: Arc<[(DType, Vec<i64>, Aligned)]>,
+}
+
+impl Keep for Batch {
+    fn keep(&self) -> Kept {
+        Arc::new(Arc::clone(&self.inputs))
+    }
 }
 
 /// Bytes that begin where run buffers do, as a framework may ask for.
@@ -263,9 +271,9 @@ impl<'m> Runner<'m> {
         let result = faults::guarded(|| {
             let instance = match instance {
                 Some(instance) => instance,
-                None => instance.insert(model.instance().map_err(|error| RunError::Model(error.to_string()))?),
+                None => instance.insert(model.instance().map_err(not_opened)?),
             };
-            instance.run(&inputs, &mut slots)
+            instance.run(&Inputs::new(&inputs, batch), &mut slots)
         });
         match result {
             Ok(Ok(())) => Ok(slots.into_iter().map(|slot| slot.produced).collect()),
@@ -283,6 +291,11 @@ fn made(produced: Option<Produced>, dtype: DType, memory: Memory, batch: &Batch)
     match produced? {
         Produced::InPlace => memory.map(|(shape, memory)| Made { dtype, shape, bytes: memory.bytes().to_vec() }),
         Produced::Lent { shape, dtype, owner } => Some(Made { dtype, shape, bytes: (*owner).as_ref().to_vec() }),
+        Produced::OfInput { position, start, shape, dtype } => {
+            let (_, _, memory) = batch.inputs.get(position)?;
+            let end = start.checked_add(usize::try_from(shape.bytes(dtype)?).ok()?)?;
+            Some(Made { dtype, shape, bytes: memory.bytes().get(start..end)?.to_vec() })
+        }
         Produced::SameAsInput(position) => {
             let (dtype, shape, memory) = batch.inputs.get(position)?;
             Some(Made { dtype: *dtype, shape: Shape::new(shape)?, bytes: memory.bytes().to_vec() })

@@ -3,6 +3,7 @@
 //! A batch that fails is split and run again, each half once, until whoever makes it fail is alone: then that request
 //! gets the error, and the others their answers.
 
+use super::keep::Keeper;
 use super::slots::{Place, slots};
 use super::{HAS_ROWS, call, out_of_memory};
 use crate::batching::Batching;
@@ -11,7 +12,7 @@ use crate::lanes::{ModelLane, RowSpec, with_rows};
 use crate::model::Served;
 use crate::request::{Request, in_time, late};
 use graphpipe_schema::{Code, DType, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, Produced};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, Produced};
 use graphpiped_batch::Sealed;
 use graphpiped_memory::{BASE_ALIGN, Buffer, Frozen, Payload, Pool};
 use graphpiped_transport::service::{Content, Output, Refusal, Reply};
@@ -51,33 +52,63 @@ enum Failed {
 
 /// Runs a batch, and gives every request in it to `answer`, once.
 pub fn run_batch(runner: &mut Runner<'_>, sealed: Sealed<Request>, answer: &mut dyn FnMut(Request, Reply)) {
-    let refusal = match attempt(runner, &sealed) {
-        Ok(outputs) => return distribute(runner.served, sealed, &outputs, answer),
+    run_or_split(runner, &Keeper::default(), sealed, answer);
+}
+
+fn run_or_split(
+    runner: &mut Runner<'_>,
+    keeper: &Keeper,
+    sealed: Sealed<Request>,
+    answer: &mut dyn FnMut(Request, Reply),
+) {
+    let refusal = match attempt(runner, keeper, &sealed) {
+        Ok(outputs) => return distribute(runner.served, keeper, sealed, &outputs, answer),
         Err(Failed::All(refusal)) => refusal,
         Err(Failed::Some(refusal)) => match sealed.halves() {
             (first, Some(second)) => {
                 runner.batching.counters.splits.add(1);
-                run_batch(runner, first, answer);
-                return run_batch(runner, second, answer);
+                run_or_split(runner, keeper, first, answer);
+                return run_or_split(runner, keeper, second, answer);
             }
-            (only, None) => return refuse(runner.served, only, &refusal, answer),
+            (only, None) => return refuse(runner.served, keeper, only, &refusal, answer),
         },
     };
-    refuse(runner.served, sealed, &refusal, answer);
+    refuse(runner.served, keeper, sealed, &refusal, answer);
 }
 
-fn refuse(served: &Served, sealed: Sealed<Request>, refusal: &Refusal, answer: &mut dyn FnMut(Request, Reply)) {
+fn refuse(
+    served: &Served,
+    keeper: &Keeper,
+    sealed: Sealed<Request>,
+    refusal: &Refusal,
+    answer: &mut dyn FnMut(Request, Reply),
+) {
     served.counters.failures.add(1);
-    sealed.complete(|request, _| {
+    complete(keeper, sealed, |request, _| {
         let reply = in_time(served, request.deadline(), Reply::Refused(refusal.clone()));
         answer(request, reply);
     });
 }
 
-fn distribute(served: &Served, sealed: Sealed<Request>, made: &[Made], answer: &mut dyn FnMut(Request, Reply)) {
+/// Answers the requests of a batch; its rows are free then, but for a framework that still refers to them.
+fn complete(keeper: &Keeper, sealed: Sealed<Request>, answer: impl FnMut(Request, Range<usize>)) {
+    if keeper.is_asked() {
+        keeper.add(sealed.complete_and_keep(answer));
+    } else {
+        sealed.complete(answer);
+    }
+}
+
+fn distribute(
+    served: &Served,
+    keeper: &Keeper,
+    sealed: Sealed<Request>,
+    made: &[Made],
+    answer: &mut dyn FnMut(Request, Reply),
+) {
     // The clock is dear beside a small batch, so it is only asked for those who have a deadline.
     let mut now = None;
-    sealed.complete(|request, rows| {
+    complete(keeper, sealed, |request, rows| {
         let deadline = request.deadline();
         let over = deadline.and_then(|_| late(served, deadline, *now.get_or_insert_with(Instant::now)));
         let reply = match over {
@@ -128,7 +159,7 @@ struct Wanted {
 
 type List<T> = SmallVec<[T; 2]>;
 
-fn attempt(runner: &mut Runner<'_>, sealed: &Sealed<Request>) -> Result<List<Made>, Failed> {
+fn attempt(runner: &mut Runner<'_>, keeper: &Keeper, sealed: &Sealed<Request>) -> Result<List<Made>, Failed> {
     let rows = sealed.rows();
     let signature = &runner.lane.rows;
     let shapes: List<Shape> = signature.inputs.iter().map(|spec| spec.shape(rows)).collect();
@@ -149,7 +180,7 @@ fn attempt(runner: &mut Runner<'_>, sealed: &Sealed<Request>) -> Result<List<Mad
     };
     let mut slots = slots(wanted.iter().map(|wanted| (wanted.index, wanted.prepared.as_ref())), buffer.as_mut());
     let started = Instant::now();
-    let outcome = call(runner.served, runner.instance, &inputs, &mut slots);
+    let outcome = call(runner.served, runner.instance, &Inputs::new(&inputs, keeper), &mut slots);
     let took = started.elapsed();
     runner.served.counters.run_nanoseconds.add(took.as_nanos() as u64);
     outcome.map_err(Failed::Some)?;
@@ -211,8 +242,14 @@ fn made(
         (Some(Produced::Lent { shape, dtype, owner }), ..) => (dtype, shape, Memory::Lent(owner), 0),
         (Some(Produced::SameAsInput(position)), ..) => {
             let spec = runner.lane.rows.inputs.get(position).ok_or_else(|| wrong(runner, index, None, rows))?;
-            let memory = Memory::Ours(kept(runner, sealed.column(position))?);
+            let memory = Memory::Ours(copied(runner, sealed.column(position))?);
             (spec.dtype, spec.shape(rows), memory, 0)
+        }
+        (Some(Produced::OfInput { position, start, shape, dtype }), ..) => {
+            let column = runner.lane.rows.inputs.get(position).map_or(&[][..], |_| sealed.column(position));
+            let part = shape.bytes(dtype).and_then(|bytes| column.get(start..start.checked_add(bytes as usize)?));
+            let part = part.ok_or_else(|| wrong(runner, index, Some(shape), rows))?;
+            (dtype, shape, Memory::Ours(copied(runner, part)?), 0)
         }
         _ => return Err(wrong(runner, index, None, rows)),
     };
@@ -232,7 +269,7 @@ fn made(
 }
 
 /// A copy of rows that a model gives back as they are: the rows of a lane are needed for other requests.
-fn kept(runner: &Runner<'_>, rows: &[u8]) -> Result<Frozen, Failed> {
+fn copied(runner: &Runner<'_>, rows: &[u8]) -> Result<Frozen, Failed> {
     let reserved = runner.pool.reserve(rows.len());
     let mut buffer = reserved.map_err(|error| Failed::All(out_of_memory("the outputs", &error)))?;
     buffer.as_mut_slice().copy_from_slice(rows);

@@ -3,26 +3,26 @@
 use crate::faults;
 use crate::model::Served;
 use graphpipe_schema::Code;
-use graphpiped_backend_api::{Input, Instance, OutputSlot, RunError};
+use graphpiped_backend_api::{Inputs, Instance, OpenError, OutputSlot, RunError};
 use graphpiped_transport::service::Refusal;
 
 /// Runs the framework's code. An instance that panicked is dropped and made anew for the next run.
 pub(super) fn call(
     served: &Served,
     instance: &mut Option<Box<dyn Instance>>,
-    inputs: &[Input<'_>],
+    inputs: &Inputs<'_>,
     slots: &mut [OutputSlot<'_>],
 ) -> Result<(), Refusal> {
     let result = faults::guarded(|| {
         let instance = match instance {
             Some(instance) => instance,
-            None => instance.insert(served.model.instance().map_err(|error| RunError::Model(error.to_string()))?),
+            None => instance.insert(served.model.instance().map_err(not_opened)?),
         };
         instance.run(inputs, slots)
     });
     match result {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(RunError::Model(message))) => Err(Refusal::new(Code::ModelFailed, message)),
+        Ok(Err(error)) => Err(refusal(error)),
         Err(message) => {
             *instance = None;
             let panics = &served.counters.panics;
@@ -33,5 +33,24 @@ pub(super) fn call(
             }
             Err(Refusal::new(Code::ModelFailed, format!("the framework panicked: {message}")))
         }
+    }
+}
+
+/// A run that needs an instance and cannot have one.
+pub fn not_opened(error: OpenError) -> RunError {
+    match error {
+        OpenError::Framework(message) => RunError::Framework(message),
+        OpenError::Model(message) => RunError::Model(message),
+        OpenError::Machine(message) => RunError::Machine(message),
+    }
+}
+
+/// What a client is told of a run that failed.
+fn refusal(error: RunError) -> Refusal {
+    match error {
+        RunError::Request(message) => Refusal::new(Code::Malformed, message),
+        RunError::Model(message) => Refusal::new(Code::ModelFailed, message),
+        RunError::Framework(message) => Refusal::new(Code::Internal, message),
+        RunError::Machine(message) => Refusal::new(Code::Busy, message),
     }
 }

@@ -4,7 +4,7 @@ use super::{Between, HAS_ROWS, call};
 use crate::lanes::with_rows;
 use crate::model::Served;
 use graphpipe_schema::{Code, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Prepared, Produced};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Prepared, Produced};
 use graphpiped_transport::service::Refusal;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub(super) fn rows_per_run(served: &Served, inputs: &[Input<'_>], slots: &[Outpu
 pub(super) fn call_in_slices(
     served: &Served,
     instance: &mut Option<Box<dyn Instance>>,
-    inputs: &[Input<'_>],
+    inputs: &Inputs<'_>,
     slots: &mut [OutputSlot<'_>],
     rows_max: usize,
     between: Between<'_>,
@@ -49,7 +49,7 @@ pub(super) fn call_in_slices(
 fn run_part(
     served: &Served,
     instance: &mut Option<Box<dyn Instance>>,
-    inputs: &[Input<'_>],
+    inputs: &Inputs<'_>,
     slots: &mut [OutputSlot<'_>],
     rows: usize,
     part: &Range<usize>,
@@ -78,8 +78,18 @@ fn run_part(
         produced: None,
     });
     let mut part_slots: SmallVec<[OutputSlot<'_>; 1]> = part_slots.collect();
-    call(served, instance, &parts, &mut part_slots)?;
+    call(served, instance, &inputs.with(&parts), &mut part_slots)?;
     part_slots.iter_mut().try_for_each(|slot| settle(served, &parts, slot))
+}
+
+/// A part of an input's elements; nothing if it is not there.
+fn part<'a>(inputs: &[Input<'a>], position: usize, start: usize, bytes: usize) -> &'a [u8] {
+    match inputs.get(position).map(|input| input.elements) {
+        Some(Elements::Bytes(elements)) => {
+            start.checked_add(bytes).and_then(|end| elements.get(start..end)).unwrap_or_default()
+        }
+        _ => &[],
+    }
 }
 
 /// Puts what a run has produced where it belongs, if it is not there.
@@ -88,10 +98,10 @@ fn settle(served: &Served, inputs: &[Input<'_>], slot: &mut OutputSlot<'_>) -> R
     let from = match &slot.produced {
         Some(Produced::InPlace) => return Ok(()),
         Some(Produced::Lent { shape: lent, owner, .. }) if lent == shape => (**owner).as_ref(),
-        Some(Produced::SameAsInput(position)) => match inputs.get(*position).map(|input| input.elements) {
-            Some(Elements::Bytes(elements)) => elements,
-            _ => &[],
-        },
+        Some(Produced::OfInput { position, start, shape: found, .. }) if found == shape => {
+            part(inputs, *position, *start, bytes.len())
+        }
+        Some(Produced::SameAsInput(position)) => part(inputs, *position, 0, bytes.len()),
         _ => &[],
     };
     if from.len() != bytes.len() {

@@ -15,7 +15,7 @@ use graphpipe_schema::reader::{Read as Message, Seen, Window, read_request};
 use graphpipe_schema::writer::{self, Content};
 use graphpiped::cli::InlineMode::{self, Always, Never};
 use graphpiped_backend_api::{Backend, Model, Options};
-use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::io::{Read, Write};
@@ -140,7 +140,7 @@ fn digits() -> Arc<dyn Model> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let runtime = root.join("runtime/onnxruntime");
     assert!(runtime.exists(), "{} is missing: run `make runtime`", runtime.display());
-    let backend = OnnxBackend::new(Locations::new(Some(runtime), Vec::new(), "run `make runtime`"));
+    let backend = OnnxBackend::new(Locations::new(&WANTED, Some(runtime), Vec::new(), "run `make runtime`"));
     backend.open(&root.join("models/digits/digits.onnx"), &Options::default()).unwrap()
 }
 

@@ -3,7 +3,8 @@
 
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Instance, Model, OpenError, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec,
+    Dim, Elements, Input, Inputs, Instance, Model, OpenError, OutputSlot, Prepared, Produced, RunError, Signature,
+    TensorSpec,
 };
 use std::sync::Arc;
 
@@ -36,18 +37,16 @@ impl Model for Sums {
         Vec::new()
     }
 
-    fn is_cheap(&self) -> bool {
-        false
-    }
-
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
         Ok(Box::new(SumsInstance(self.to)))
     }
 }
 
 impl Instance for SumsInstance {
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
-        let &[Input { elements: Elements::Bytes(x), shape: &[rows, width], .. }] = inputs else { panic!("one input") };
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+        let &[Input { elements: Elements::Bytes(x), shape: &[rows, width], .. }] = **inputs else {
+            panic!("one input")
+        };
         let sums = |bytes: &mut [u8]| {
             let each = bytes.len() / rows as usize;
             for (from, to) in x.chunks_exact(width as usize * 4).zip(bytes.chunks_exact_mut(each)) {

@@ -1,47 +1,40 @@
 //! What a backend is: a framework that opens models, tells their signature, and runs batches over raw memory.
 //!
 //! A backend knows nothing of sockets, frames, memory pools or other backends. Shapes are row-major; all elements are
-//! little-endian. Memory rules: an [`Input`] is valid for the call of [`Instance::run`] only, and is never written; an
-//! output is either written into memory that the caller prepared ([`OutputSlot::prepared`]), or lent
-//! ([`Produced::Lent`]) and kept until the daemon has sent it.
+//! little-endian.
 //!
-//! The signature is in [`signature`], a run in [`run`]. What never will be here: whether a request fits a signature
-//! (that is admission, the daemon's), and how a framework is found.
+//! # Who owns which memory
+//!
+//! | memory | belongs to | until |
+//! | --- | --- | --- |
+//! | elements of an [`Input`] | the caller; never written | [`Instance::run`] returns; longer only by [`Inputs::keep`], and then until what it returned is dropped |
+//! | [`Prepared`] output memory | the caller; written by the run alone | the run returns |
+//! | [`Produced::Lent`] | the framework | the owner that it comes with is dropped, which is when the daemon has sent it |
+//!
+//! A framework that counts references to its tensors (TensorFlow, PyTorch) may keep one to an input after the run: in
+//! a variable, or in an output that shares its memory. Its backend asks for [`Inputs::keep`] and drops what it got when the
+//! framework says that the last reference is gone, and not when the run returns. An output that lies in an input is
+//! given back as [`Produced::OfInput`], and costs neither a copy nor a reference.
+//!
+//! # Whose fault it is
+//!
+//! [`OpenError`] and [`RunError`] tell the request, the model, the framework and the machine apart, because each asks for
+//! something else to be done. A panic of a framework's code is not caught here: the daemon does that, around the call.
+//!
+//! The signature is in [`signature`], a run in [`run`], how a model is to be opened in [`open`]. What never will be here:
+//! whether a request fits a signature (that is admission, the daemon's), and how a framework is found.
 #![forbid(unsafe_code)]
 
+pub mod open;
 pub mod run;
 pub mod signature;
 
-pub use run::{Elements, Input, Instance, OutputSlot, Prepared, Produced, RunError};
+pub use open::{OpenError, Options};
+pub use run::{Elements, Input, Inputs, Instance, Keep, Kept, OutputSlot, Prepared, Produced, RunError};
 pub use signature::{Dim, Signature, TensorSpec};
 
 use std::path::Path;
 use std::sync::Arc;
-
-/// How a model is to be opened.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Threads inside one run; 1 = the calling thread alone.
-    pub intra_threads: usize,
-}
-
-impl Default for Options {
-    /// One thread: on small machines many runs beside each other beat one run on many threads.
-    fn default() -> Options {
-        Options { intra_threads: 1 }
-    }
-}
-
-/// Why a model cannot be opened. The message names the path, the cause and the remedy, in one line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The framework's library is absent, too old, or not loadable.
-    #[error("{0}")]
-    Framework(String),
-    /// The model file is absent, damaged, or of another format.
-    #[error("{0}")]
-    Model(String),
-}
 
 /// A framework.
 pub trait Backend: Send + Sync {
@@ -58,7 +51,14 @@ pub trait Model: Send + Sync {
     /// The options that are in effect, one `key=value` each, for the operator.
     fn effective_options(&self) -> Vec<(String, String)>;
     /// Whether a run costs less than handing it to another thread would.
-    fn is_cheap(&self) -> bool;
+    fn is_cheap(&self) -> bool {
+        false
+    }
+    /// Whether its framework copies every input and output, because its interface knows no other way; the daemon counts
+    /// these copies.
+    fn copies(&self) -> bool {
+        false
+    }
     /// A right to run it; several instances may run at the same time.
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError>;
 }

@@ -3,18 +3,19 @@
 //! Everything here borrows or hands over; nothing is copied, and nothing here knows what the bytes mean.
 
 use graphpipe_schema::{DType, Shape};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The right to run a model, one run at a time.
 pub trait Instance: Send {
     /// Runs the model. On success every slot of `outputs` has its `produced` set; on failure none of them counts.
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError>;
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError>;
 }
 
 /// Elements of an input.
 #[derive(Clone, Copy, Debug)]
 pub enum Elements<'a> {
-    /// Fixed-size elements; aligned at least to the element's size, but for an empty slice.
+    /// Fixed-size elements; aligned at least to the element's size, but for an empty slice. They lie in one piece.
     Bytes(&'a [u8]),
     /// Byte strings.
     Strings(&'a [&'a [u8]]),
@@ -32,6 +33,52 @@ pub struct Input<'a> {
     /// Its elements.
     pub elements: Elements<'a>,
 }
+
+/// The inputs of a run, and who can keep their memory for longer than it.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    list: &'a [Input<'a>],
+    memory: &'a dyn Keep,
+}
+
+impl<'a> Inputs<'a> {
+    /// Inputs whose fixed-size elements all lie in memory that `memory` keeps.
+    pub fn new(list: &'a [Input<'a>], memory: &'a dyn Keep) -> Inputs<'a> {
+        Inputs { list, memory }
+    }
+
+    /// Other inputs in the same memory, such as some of the rows of these.
+    pub fn with<'b>(&self, list: &'b [Input<'b>]) -> Inputs<'b>
+    where
+        'a: 'b,
+    {
+        Inputs { list, memory: self.memory }
+    }
+
+    /// Keeps the memory of all fixed-size elements as it is, also behind the end of the run: it is neither written nor
+    /// given to anybody else before the returned value is dropped, which any thread may do. To be asked for by frameworks
+    /// that may hold references; strings are not kept.
+    pub fn keep(&self) -> Kept {
+        self.memory.keep()
+    }
+}
+
+impl<'a> Deref for Inputs<'a> {
+    type Target = [Input<'a>];
+
+    fn deref(&self) -> &[Input<'a>] {
+        self.list
+    }
+}
+
+/// Memory that can be kept for longer than a run.
+pub trait Keep {
+    /// See [`Inputs::keep`].
+    fn keep(&self) -> Kept;
+}
+
+/// Memory that stays as it is until this is dropped.
+pub type Kept = Arc<dyn Send + Sync>;
 
 /// One output that a run is asked for.
 #[derive(Debug)]
@@ -67,7 +114,18 @@ pub enum Produced {
         /// Keeps and shows the elements. Dropping it, on any thread, gives the memory back.
         owner: Arc<dyn AsRef<[u8]> + Send + Sync>,
     },
-    /// It is the input of this position in the list of inputs, unchanged.
+    /// It lies in the memory of an input, unchanged: a model that gives back what it got, or a part of it.
+    OfInput {
+        /// The position in the list of inputs; its elements are not strings.
+        position: usize,
+        /// The byte of the input's elements at which it begins.
+        start: usize,
+        /// The shape.
+        shape: Shape,
+        /// The element type.
+        dtype: DType,
+    },
+    /// It is the input of this position in the list of inputs, whatever its type, unchanged.
     SameAsInput(usize),
     /// Byte strings.
     Strings {
@@ -78,21 +136,79 @@ pub enum Produced {
     },
 }
 
+impl Produced {
+    /// Where an output is that a framework says begins at `start`, if that is in one of the inputs.
+    pub fn in_an_input(inputs: &[Input<'_>], dtype: DType, shape: Shape, start: *const u8) -> Option<Produced> {
+        let bytes = usize::try_from(shape.bytes(dtype)?).ok()?;
+        inputs.iter().enumerate().find_map(|(position, input)| {
+            let Elements::Bytes(elements) = input.elements else { return None };
+            let offset = start.addr().checked_sub(elements.as_ptr().addr())?;
+            elements.get(offset..offset.checked_add(bytes)?).filter(|part| !part.is_empty())?;
+            Some(Produced::OfInput { position, start: offset, shape, dtype })
+        })
+    }
+}
+
 impl std::fmt::Debug for Produced {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Produced::InPlace => "InPlace",
             Produced::Lent { .. } => "Lent",
+            Produced::OfInput { .. } => "OfInput",
             Produced::SameAsInput(_) => "SameAsInput",
             Produced::Strings { .. } => "Strings",
         })
     }
 }
 
-/// Why a run failed.
+/// Why a run failed, by whose fault it is. The framework's own words, in one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
-    /// The request's fault, or the model's: the framework's own words, in one line.
+    /// Values that no tensor of the type can have, such as a bool of 2. Never again with these bytes.
+    #[error("{0}")]
+    Request(String),
+    /// The model refused, or cannot compute this: because of its graph, or of the values or shapes that came.
     #[error("{0}")]
     Model(String),
+    /// The framework does not do what it promises, or has ended.
+    #[error("{0}")]
+    Framework(String),
+    /// There was not enough of something, such as memory: later, perhaps.
+    #[error("{0}")]
+    Machine(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Keep for Nowhere {
+        fn keep(&self) -> Kept {
+            Arc::new(())
+        }
+    }
+
+    fn bytes<'a>(elements: &'a [u8], shape: &'a [i64]) -> Input<'a> {
+        Input { index: 0, dtype: DType::Uint8, shape, elements: Elements::Bytes(elements) }
+    }
+
+    #[test]
+    fn an_output_in_an_input_is_known_by_its_address() {
+        let (first, second) = ([1_u8; 8], [2_u8; 8]);
+        let list = [bytes(&first, &[8]), bytes(&second, &[8])];
+        let inputs = Inputs::new(&list, &Nowhere);
+        let shape = |count| Shape::new(&[count]).expect("a shape of a test");
+        let found = |start: *const u8, count| match Produced::in_an_input(&inputs, DType::Uint8, shape(count), start) {
+            Some(Produced::OfInput { position, start, .. }) => Some((position, start)),
+            Some(other) => panic!("{other:?}"),
+            None => None,
+        };
+        assert_eq!(found(first.as_ptr(), 8), Some((0, 0)));
+        assert_eq!(found(second[3..].as_ptr(), 5), Some((1, 3)));
+        assert_eq!(found(second[3..].as_ptr(), 6), None, "it would end outside");
+        assert_eq!(found([7_u8; 8].as_ptr(), 8), None);
+        assert_eq!(found(first.as_ptr(), 0), None, "what is empty lies nowhere");
+    }
 }

@@ -6,7 +6,7 @@
 
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{
-    Backend, Input, Instance, Model, OpenError, Options, OutputSlot, Produced, RunError, Signature, TensorSpec,
+    Backend, Inputs, Instance, Model, OpenError, Options, OutputSlot, Produced, RunError, Signature, TensorSpec,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Model for Echo {
 struct EchoInstance;
 
 impl Instance for EchoInstance {
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         if let Some(slot) = outputs.iter().find(|slot| slot.index >= inputs.len()) {
             let (wanted, count) = (slot.index, inputs.len());
             return Err(RunError::Model(format!(
@@ -74,11 +74,24 @@ impl Instance for EchoInstance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use graphpiped_backend_api::Elements;
+    use graphpiped_backend_api::{Elements, Input, Keep, Kept};
 
     fn instance() -> Box<dyn Instance> {
         let model = EchoBackend.open(Path::new(""), &Options::default()).expect("the echo backend opens anything");
         model.instance().expect("it needs nothing")
+    }
+
+    /// The echo refers to nothing of a run that has ended.
+    struct Never;
+
+    impl Keep for Never {
+        fn keep(&self) -> Kept {
+            panic!("the echo keeps no input")
+        }
+    }
+
+    fn run(inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+        instance().run(&Inputs::new(inputs, &Never), outputs)
     }
 
     fn slot(index: usize) -> OutputSlot<'static> {
@@ -98,25 +111,27 @@ mod tests {
         let words =
             Input { index: 1, dtype: DType::String, shape: &[2], elements: Elements::Strings(&[b"", b"\0\xff"]) };
         let mut outputs = [slot(1), slot(0), slot(1)];
-        instance().run(&[numbers, words], &mut outputs).expect("two inputs");
+        run(&[numbers, words], &mut outputs).expect("two inputs");
         assert_eq!(outputs.each_ref().map(same_as), [1, 0, 1]);
     }
 
     #[test]
     fn an_output_without_an_input_is_refused() {
         let input = Input { index: 0, dtype: DType::Uint8, shape: &[], elements: Elements::Bytes(&[7]) };
-        let error = instance().run(&[input], &mut [slot(0), slot(1)]).expect_err("there is one input");
+        let error = run(&[input], &mut [slot(0), slot(1)]).expect_err("there is one input");
         assert_eq!(error.to_string(), "output 1 was asked for, but there are 1 inputs to echo");
     }
 
     #[test]
     fn no_inputs_give_no_outputs() {
-        instance().run(&[], &mut []).expect("nothing is asked for");
+        run(&[], &mut []).expect("nothing is asked for");
     }
 
     #[test]
     fn the_example_in_its_signature_has_a_type_that_every_client_knows() {
-        let model = EchoBackend.open(Path::new("anything"), &Options { intra_threads: 3 }).expect("it opens anything");
+        let model = EchoBackend
+            .open(Path::new("anything"), &Options { intra_threads: 3, ..Options::default() })
+            .expect("it opens anything");
         let signature = model.signature();
         assert!(signature.variadic && model.is_cheap());
         assert_eq!(signature.inputs[0].to_string(), "input float32 […]");

@@ -9,8 +9,8 @@ use crate::attempt::{self, Failed, Made, Plan, attempt};
 use crate::model::Shared;
 use crate::one_line;
 use crate::value::{Lent, List, Readable, Value};
-use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{Elements, Input, Instance, OutputSlot, Produced, RunError};
+use graphpipe_schema::DType;
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError};
 use std::ffi::CStr;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl OnnxInstance {
 }
 
 impl Instance for OnnxInstance {
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let shared = &*self.shared;
         let values = inputs.iter().map(|input| readable(shared, input)).collect::<Result<List<_>, _>>()?;
         let plans = attempt::plans(shared, outputs)?;
@@ -64,6 +64,9 @@ fn again(earlier: Option<&Produced>) -> Produced {
         Some(Produced::Lent { shape, dtype, owner }) => {
             Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::clone(owner) }
         }
+        Some(&Produced::OfInput { position, start, shape, dtype }) => {
+            Produced::OfInput { position, start, shape, dtype }
+        }
         Some(Produced::SameAsInput(position)) => Produced::SameAsInput(*position),
         Some(Produced::Strings { shape, elements }) => Produced::Strings { shape: *shape, elements: elements.clone() },
         Some(Produced::InPlace) | None => {
@@ -81,7 +84,11 @@ fn readable<'a>(shared: &'a Shared, input: &Input<'a>) -> Result<(&'a CStr, Read
         Elements::Strings(elements) => Readable::strings(shared.library(), input.shape, elements),
         Elements::Bytes(bytes) if input.dtype == DType::Bool => match bytes.iter().position(|&byte| byte > 1) {
             // To C++ any other byte in a bool is undefined behaviour, and the client wrote these bytes.
-            Some(at) => Err(format!("element {at} is {}, and a bool is 0 or 1", bytes[at])),
+            Some(at) => {
+                let name = &shared.signature().inputs[input.index].name;
+                let byte = bytes[at];
+                return Err(RunError::Request(format!("input {name}: element {at} is {byte}, and a bool is 0 or 1")));
+            }
             None => Readable::bytes(shared.library(), input.dtype, input.shape, bytes),
         },
         Elements::Bytes(bytes) => Readable::bytes(shared.library(), input.dtype, input.shape, bytes),
@@ -106,27 +113,15 @@ fn produced(shared: &Shared, value: Value<'static>, inputs: &[Input<'_>]) -> Res
     let Some(start) = NonNull::new(value.start()?.cast_mut()).filter(|_| bytes > 0) else {
         return Ok(Produced::Lent { shape, dtype, owner: Arc::new([0_u8; 0]) });
     };
-    if let Some(produced) = in_an_input(inputs, dtype, shape, start, bytes) {
+    // A graph may name an input as an output, and ONNX Runtime then gives back the caller's own memory, which is not the
+    // value's to lend.
+    if let Some(produced) = Produced::in_an_input(inputs, dtype, shape, start.as_ptr()) {
         return Ok(produced);
     }
     // SAFETY: the value was made by a run of this session over these inputs, and has just told where its elements are
     // and how many; that they lie in no input has just been checked.
     let owner = unsafe { Lent::new(value, start, bytes, Arc::clone(shared.session())) };
     Ok(Produced::Lent { shape, dtype, owner: Arc::new(owner) })
-}
-
-/// A graph may name an input as an output, and ONNX Runtime then gives back the caller's own memory, which nobody may
-/// keep. All of it under its own type and shape is the input itself; anything else is copied.
-fn in_an_input(inputs: &[Input<'_>], dtype: DType, shape: Shape, start: NonNull<u8>, bytes: usize) -> Option<Produced> {
-    inputs.iter().enumerate().find_map(|(position, input)| {
-        let Elements::Bytes(elements) = input.elements else { return None };
-        let offset = start.addr().get().checked_sub(elements.as_ptr().addr())?;
-        let part = elements.get(offset..offset.checked_add(bytes)?)?;
-        if part.len() == elements.len() && dtype == input.dtype && shape.dims() == input.shape {
-            return Some(Produced::SameAsInput(position));
-        }
-        Some(Produced::Lent { shape, dtype, owner: Arc::new(part.to_vec()) })
-    })
 }
 
 fn of_output(shared: &Shared, index: usize, cause: &str) -> RunError {

@@ -15,7 +15,8 @@ mod outlets;
 mod types;
 mod value;
 
-pub use library::Locations;
+pub use graphpiped_backend_library::Locations;
+pub use library::WANTED;
 
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use library::Library;
@@ -41,6 +42,7 @@ impl Backend for OnnxBackend {
     }
 
     fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        options.only(&path.display().to_string(), "an ONNX model", &[])?;
         // The file first: nobody should have to install a framework to learn of a typing error.
         format::check(path).map_err(OpenError::Model)?;
         let library = Library::load(&self.locations)

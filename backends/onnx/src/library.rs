@@ -5,61 +5,25 @@
 //! looking for the library by itself and panic.
 
 use crate::value::check;
+use graphpiped_backend_library::{Locations, Wanted, load};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::sys;
-use std::ffi::{CStr, OsString};
-use std::path::{Path, PathBuf, absolute};
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The environment variable that names the library; `ort`'s own, so that a user of other programs knows it.
-pub const ENVIRONMENT_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// The oldest minor version of ONNX Runtime 1 that is taken. 1.22 aborts the whole process when a session is made.
 pub const MINOR_MIN: u32 = ort::MINOR_VERSION;
 
-/// Where to look for the library. The first of these that is there decides: [`Locations::explicit`],
-/// [`Locations::environment`], [`Locations::folders`], the system's library path.
-#[derive(Clone, Debug, Default)]
-pub struct Locations {
-    /// What the operator named, a file or the folder that it is in; nothing else is tried then.
-    pub explicit: Option<PathBuf>,
-    /// The content of [`ENVIRONMENT_VARIABLE`]; nothing else is tried then.
-    pub environment: Option<OsString>,
-    /// Folders that may hold `libonnxruntime.so`, such as the project's own runtime folder.
-    pub folders: Vec<PathBuf>,
-    /// What the operator should do if it is nowhere; ends the error message.
-    pub remedy: String,
-}
-
-impl Locations {
-    /// Looks where `explicit` says, then as [`ENVIRONMENT_VARIABLE`] says, then in `folders`, then in the system.
-    pub fn new(explicit: Option<PathBuf>, folders: Vec<PathBuf>, remedy: &str) -> Locations {
-        let environment = std::env::var_os(ENVIRONMENT_VARIABLE).filter(|path| !path.is_empty());
-        Locations { explicit, environment, folders, remedy: remedy.to_string() }
-    }
-
-    /// The paths to try, in order, with who named them.
-    fn candidates(&self) -> Vec<(PathBuf, &'static str)> {
-        let named = |path: &Path| if path.is_dir() { path.join(FILE_NAME) } else { path.to_path_buf() };
-        if let Some(path) = &self.explicit {
-            // A bare name is a file here too, and nothing for the dynamic linker to look for.
-            let path = absolute(path).unwrap_or_else(|_| path.clone());
-            return vec![(named(&path), " (named on the command line or in the configuration)")];
-        }
-        if let Some(path) = &self.environment {
-            return vec![(named(Path::new(path)), " (named by ORT_DYLIB_PATH)")];
-        }
-        let folders = self.folders.iter().map(|folder| (folder.join(FILE_NAME), ""));
-        let system = SYSTEM_NAMES.iter().map(|name| (PathBuf::from(name), " (in the system's library path)"));
-        folders.chain(system).collect()
-    }
-}
-
-/// The name that the library has in a folder.
-const FILE_NAME: &str = "libonnxruntime.so";
-/// What the dynamic linker is asked for: the name of all versions 1, and the one that development packages install.
-const SYSTEM_NAMES: [&str; 2] = ["libonnxruntime.so.1", FILE_NAME];
+/// The library, by its name of all versions 1 and by the one that development packages install. The variable is `ort`'s own.
+pub const WANTED: Wanted = Wanted {
+    what: "ONNX Runtime (1.24 or newer)",
+    file: "libonnxruntime.so",
+    system: &["libonnxruntime.so.1", "libonnxruntime.so"],
+    variable: "ORT_DYLIB_PATH",
+};
 
 /// The library, loaded.
 #[derive(Debug)]
@@ -88,18 +52,7 @@ impl Library {
         if let Some(library) = LIBRARY.get() {
             return Ok(library);
         }
-        let mut causes = Vec::new();
-        for (path, named_by) in locations.candidates() {
-            match Library::open(&path) {
-                Ok(library) => return Ok(LIBRARY.get_or_init(|| library)),
-                Err(cause) => causes.push(format!("{}{named_by}: {cause}", path.display())),
-            }
-        }
-        let mut message = format!("no ONNX Runtime (1.{MINOR_MIN} or newer) to load: {}", causes.join("; "));
-        if !locations.remedy.is_empty() {
-            message = format!("{message}; {}", locations.remedy);
-        }
-        Err(message)
+        locations.find(&WANTED, |path| Library::open(path).map(|library| LIBRARY.get_or_init(|| library)))
     }
 
     fn open(path: &Path) -> Result<Library, String> {
@@ -152,16 +105,11 @@ impl Library {
 
 /// Loads a library just to see whether it will do; gives its version, and the file that it really is.
 fn probe(path: &Path) -> Result<(String, PathBuf), String> {
-    let is_path = path.components().count() > 1;
-    if is_path && !path.exists() {
-        return Err("there is no such file".to_string());
-    }
-    let path = if is_path { absolute(path).map_err(|error| error.to_string())? } else { path.to_path_buf() };
-    // SAFETY: loading a library runs its initialisers. Whoever may name one here is the operator, who might as well
-    // have named another daemon.
-    let library = unsafe { libloading::Library::new(&path) }.map_err(|error| loading_cause(&error, &path))?;
+    // SAFETY: whoever may name a library here is the operator, who might as well have named another daemon.
+    let loaded = unsafe { load(path) }?;
     // SAFETY: this is the type that every version of ONNX Runtime gives to this symbol.
-    let entry = unsafe { library.get::<unsafe extern "system" fn() -> *const sys::OrtApiBase>(b"OrtGetApiBase") };
+    let entry =
+        unsafe { loaded.library.get::<unsafe extern "system" fn() -> *const sys::OrtApiBase>(b"OrtGetApiBase") };
     let entry = entry.map_err(|_| "it is not ONNX Runtime (there is no OrtGetApiBase in it)".to_string())?;
     // SAFETY: the function takes nothing, and returns a static of the library's or null.
     let base = unsafe { entry() };
@@ -174,26 +122,7 @@ fn probe(path: &Path) -> Result<(String, PathBuf), String> {
     if !is_new_enough(&version) {
         return Err(format!("it is version {version}, and 1.{MINOR_MIN} or newer is needed"));
     }
-    let file = if is_path { path } else { mapped(&path).unwrap_or(path) };
-    // Its end would be unloaded here, and its beginning loaded again by the caller: it stays.
-    std::mem::forget(library);
-    Ok((version, file))
-}
-
-/// The file that the dynamic linker found for a bare name. Later loads name it by its path, so that they mean the same.
-fn mapped(name: &Path) -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let name = name.to_str()?;
-    // Address, permissions, offset, device, inode and path; the file may be named by more digits than was asked for.
-    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
-    paths.find(|path| path.rsplit('/').next().is_some_and(|file| file.starts_with(name))).map(PathBuf::from)
-}
-
-/// What the dynamic linker said, without the path, which stands before it already.
-fn loading_cause(error: &libloading::Error, path: &Path) -> String {
-    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    let prefix = format!("{}: ", path.display());
-    cause.strip_prefix(&prefix).unwrap_or(&cause).to_string()
+    Ok((version, loaded.path))
 }
 
 fn is_new_enough(version: &str) -> bool {
@@ -231,12 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_not_there_is_named_with_the_remedy() {
-        assert_eq!(
-            failure(&explicit("/no/such/libonnxruntime.so")),
-            "no ONNX Runtime (1.24 or newer) to load: /no/such/libonnxruntime.so (named on the command line or in the \
-             configuration): there is no such file; run `make runtime`"
-        );
+    fn the_versions_that_will_do_are_named() {
+        assert_eq!(WANTED.what, format!("ONNX Runtime (1.{MINOR_MIN} or newer)"));
     }
 
     #[test]
@@ -247,16 +172,6 @@ mod tests {
             "no ONNX Runtime (1.24 or newer) to load: libc.so.6 (named by ORT_DYLIB_PATH): it is not ONNX Runtime \
              (there is no OrtGetApiBase in it)"
         );
-    }
-
-    #[test]
-    fn a_file_that_is_not_a_library_is_refused_with_the_linkers_words() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("libonnxruntime.so");
-        std::fs::write(&file, "hello").expect("a file");
-        let message = failure(&explicit(folder.path()));
-        assert!(message.contains(&format!("{} (named on the command line", file.display())), "{message}");
-        assert!(message.ends_with("configuration): file too short; run `make runtime`"), "{message}");
     }
 
     #[test]
@@ -276,23 +191,5 @@ mod tests {
         let expected = "configuration): it is version 1.22.1, and 1.24 or newer is needed; run `make runtime`";
         assert!(message.ends_with(expected), "{message}");
         assert!(!message.contains('\n'), "{message}");
-    }
-
-    #[test]
-    fn what_the_operator_names_comes_before_the_environment_and_the_folders() {
-        let mut locations = Locations {
-            explicit: Some("/a/x.so".into()),
-            environment: Some("/b/y.so".into()),
-            folders: vec!["/c".into(), "/d".into()],
-            remedy: String::new(),
-        };
-        let paths =
-            |locations: &Locations| locations.candidates().into_iter().map(|(path, _)| path).collect::<Vec<_>>();
-        assert_eq!(paths(&locations), [PathBuf::from("/a/x.so")]);
-        locations.explicit = None;
-        assert_eq!(paths(&locations), [PathBuf::from("/b/y.so")]);
-        locations.environment = None;
-        let expected = ["/c/libonnxruntime.so", "/d/libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so"];
-        assert_eq!(paths(&locations), expected.map(PathBuf::from));
     }
 }

@@ -119,10 +119,6 @@ impl Model for OnnxModel {
         self.effective_options.clone()
     }
 
-    fn is_cheap(&self) -> bool {
-        false
-    }
-
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
         Ok(Box::new(OnnxInstance::new(Arc::clone(&self.shared))))
     }

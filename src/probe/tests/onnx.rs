@@ -5,14 +5,14 @@
 
 use super::*;
 use graphpiped_backend_api::{Backend, Options};
-use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use std::path::Path;
 
 fn open(name: &str) -> Arc<dyn Model> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let locations = Locations::new(None, vec![root.join("runtime/onnxruntime")], "get it with `make runtime`");
+    let locations = Locations::new(&WANTED, None, vec![root.join("runtime/onnxruntime")], "get it with `make runtime`");
     let path = root.join(format!("backends/onnx/tests/models/{name}.onnx"));
-    let model = OnnxBackend::new(locations).open(&path, &Options { intra_threads: 1 });
+    let model = OnnxBackend::new(locations).open(&path, &Options::default());
     model.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -56,6 +56,51 @@ fn a_turn_runs_one_batch_and_says_that_there_are_more() {
 }
 
 #[test]
+fn rows_that_a_framework_keeps_are_answered_and_not_used_again() {
+    // Rows for one batch, and no more.
+    let mut bench = Setup { outputs: 7, arena_rows: 4, arenas: 1, rows_max: 4, ..Setup::default() }.start();
+    let asked = Asked { outputs: &[b"kept"], ..Asked::default() };
+    bench.send(1, &request(&asked, &[&[10, 20]], 2));
+    bench.send(2, &request(&asked, &[&[30, 40]], 2));
+    let replies: Vec<_> = bench.work().iter().map(|(id, reply)| (*id, answered(reply))).collect();
+    assert_eq!(replies, [(1, vec![10, 20]), (2, vec![30, 40])]);
+    let pending = |bench: &Batched| {
+        let sets = bench.served().batching.as_ref().unwrap().sets.load();
+        sets[0].shared.as_ref().unwrap().core.pending_rows()
+    };
+    assert_eq!(pending(&bench), 4, "the framework refers to them");
+    bench.told.kept.lock().unwrap().clear();
+    assert_eq!(pending(&bench), 0);
+}
+
+#[test]
+fn rows_of_a_batch_that_was_split_are_kept_by_whoever_has_kept_the_whole() {
+    let mut bench = Setup { outputs: 7, arena_rows: 4, arenas: 1, rows_max: 4, ..Setup::default() }.start();
+    let asked = Asked { outputs: &[b"kept", b"sum"], ..Asked::default() };
+    bench.send(1, &request(&asked, &[&[10]], 2));
+    bench.send(2, &request(&asked, &[&[7]], 2));
+    let replies = by_id(bench.work());
+    assert!(matches!(replies[0], Reply::Outputs(_)));
+    assert_eq!(refusal(&replies[1]).0, Code::ModelFailed);
+    let sets = bench.served().batching.as_ref().unwrap().sets.load();
+    let lane = sets[0].shared.as_ref().unwrap();
+    assert_eq!(lane.core.pending_rows(), 2);
+    bench.told.kept.lock().unwrap().clear();
+    assert_eq!(lane.core.pending_rows(), 0);
+}
+
+#[test]
+fn an_output_that_lies_in_the_rows_is_copied_for_the_reply() {
+    let mut bench = Setup { outputs: 8, ..Setup::default() }.start();
+    let asked = Asked { outputs: &[b"part"], ..Asked::default() };
+    bench.send(1, &request(&asked, &[&[10, 20]], 2));
+    bench.send(2, &request(&asked, &[&[30]], 2));
+    let replies: Vec<_> = bench.work().iter().map(|(id, reply)| (*id, answered(reply))).collect();
+    assert_eq!(replies, [(1, vec![10, 20]), (2, vec![30])]);
+    assert_eq!(bench.counters().copied_passed.get(), 3 * 8);
+}
+
+#[test]
 fn a_batch_that_is_full_is_counted_as_such() {
     let mut bench = inline().start();
     bench.send(1, &of_rows(&[1; 5]));

@@ -13,7 +13,7 @@ use crate::settings::{Machine, Settings};
 use graphpipe_schema::reader::{Read, Seen, read_request};
 use graphpipe_schema::writer::{self, Content as Written};
 use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{Dim, Elements, Input, Model, OutputSlot, Produced, RunError, Signature, TensorSpec};
+use graphpiped_backend_api::{Dim, Elements, Inputs, Model, OutputSlot, Produced, RunError, Signature, TensorSpec};
 use graphpiped_memory::Pool;
 use graphpiped_transport::service::{Content, Output};
 
@@ -46,7 +46,7 @@ impl Model for Fake {
 }
 
 impl Instance for FakeInstance {
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         for slot in outputs {
             slot.produced = Some(match inputs[0].elements {
                 Elements::Bytes(bytes) => {

@@ -3,13 +3,13 @@
 use super::super::*;
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Model, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec,
+    Dim, Elements, Input, Inputs, Kept, Model, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the model has seen, and what it is told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Told {
     /// The rows of each run.
     pub(crate) runs: Mutex<Vec<usize>>,
@@ -19,11 +19,12 @@ pub(crate) struct Told {
     pub(crate) until: Mutex<Option<Instant>>,
     /// Where the daemon counts what runs, and the most that a run has found there.
     pub(crate) running: Mutex<(Arc<AtomicUsize>, usize)>,
+    /// References to inputs that the model has kept.
+    pub(crate) kept: Mutex<Vec<Kept>>,
 }
 
 /// `sum` is each byte of a row of `x` plus one, plus the first byte of the same row of `y`, if there is a `y`. A run with a
 /// row that begins with 7 fails, with 9 it panics. The other outputs are what frameworks may do otherwise.
-#[derive(Debug)]
 pub(crate) struct RowsModel {
     pub(super) signature: Signature,
     pub(super) told: Arc<Told>,
@@ -46,6 +47,8 @@ impl RowsModel {
             spec("short", DType::Uint8, Dim::Any),
             spec("lent", DType::Float32, width),
             spec("nothing", DType::Float32, Dim::Fixed(0)),
+            spec("kept", DType::Uint8, Dim::Any),
+            spec("part", DType::Uint8, Dim::Any),
         ];
         RowsModel { signature: Signature { inputs, outputs, variadic: false }, told: Arc::default() }
     }
@@ -60,10 +63,6 @@ impl Model for RowsModel {
         Vec::new()
     }
 
-    fn is_cheap(&self) -> bool {
-        false
-    }
-
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
         self.told.instances.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(RowsInstance(self.told.clone())))
@@ -71,7 +70,7 @@ impl Model for RowsModel {
 }
 
 impl Instance for RowsInstance {
-    fn run(&mut self, inputs: &[Input<'_>], outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let rows = inputs[0].shape[0] as usize;
         self.0.runs.lock().unwrap().push(rows);
         let mut running = self.0.running.lock().unwrap();
@@ -103,6 +102,16 @@ impl Instance for RowsInstance {
                 (3, _) => lent(&[rows as i64 - 1, 1], DType::Uint8, vec![1; rows - 1]),
                 (4, _) => lent(inputs[0].shape, DType::Float32, sums()),
                 (5, Some(_)) => Produced::InPlace,
+                // As a framework does that has put its input into a variable.
+                (6, _) => {
+                    self.0.kept.lock().unwrap().push(inputs.keep());
+                    lent(&[rows as i64, 1], DType::Uint8, x.iter().map(|row| row[0]).collect())
+                }
+                // The whole input, as a framework does that looks at it as something else.
+                (7, _) => {
+                    let shape = Shape::new(&[rows as i64, x[0].len() as i64]).unwrap();
+                    Produced::OfInput { position: 0, start: 0, shape, dtype: DType::Uint8 }
+                }
                 other => panic!("an output that is not prepared: {other:?}"),
             });
         }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 11] = [
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
     // Rows and generations: neither frames, dtypes, models, the operating system nor logs.
@@ -19,7 +19,14 @@ const MAY_KNOW: [(&str, &[&str]); 11] = [
     // A batch and its framework: neither memory pools, sockets nor each other.
     ("graphpiped-backend-api", &["graphpipe-schema"]),
     ("graphpiped-backend-echo", &["graphpipe-schema", "graphpiped-backend-api"]),
-    ("graphpiped-backend-onnx", &["graphpipe-schema", "graphpiped-backend-api"]),
+    (
+        "graphpiped-backend-onnx",
+        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+    ),
+    // Shared libraries: not what is in them.
+    ("graphpiped-backend-library", &[]),
+    // What is asked of every backend: none of them.
+    ("graphpiped-backend-conformance", &["graphpipe-schema", "graphpiped-backend-api"]),
     // The wire: nothing of the server.
     ("graphpipe-client", &["graphpipe-schema"]),
     // The protocols: nothing of the server that it measures, lest it share its mistakes.
@@ -37,6 +44,7 @@ const EVERYONE: &[&str] = &[
     "graphpiped-memory",
     "graphpiped-transport",
     "graphpiped-backend-api",
+    "graphpiped-backend-library",
     "graphpiped-backend-echo",
     "graphpiped-backend-onnx",
     "graphpipe-client",
@@ -56,7 +64,13 @@ const HOMES: [(&str, &[&str]); 9] = [
 ];
 
 /// The crates that contain unsafe code. Every other one forbids it.
-const UNSAFE: [&str; 4] = ["graphpiped-batch", "graphpiped-memory", "graphpiped-transport", "graphpiped-backend-onnx"];
+const UNSAFE: [&str; 5] = [
+    "graphpiped-batch",
+    "graphpiped-memory",
+    "graphpiped-transport",
+    "graphpiped-backend-library",
+    "graphpiped-backend-onnx",
+];
 
 /// The crate that denies it instead: FlatBuffers' compiler wrote some, in a module that is excepted.
 const UNSAFE_GENERATED: &str = "graphpipe-schema";

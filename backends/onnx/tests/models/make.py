@@ -74,7 +74,16 @@ save(
     [tensor("sum", FLOAT, ["N", "K"]), tensor("whole", INT64, ["N", "K"])],
 )
 
-save("scalar", [node("Neg", "x", "y")], [tensor("x", TensorProto.DOUBLE, [])], [tensor("y", TensorProto.DOUBLE, [])])
+save("scalar", [node("Neg", "x", "y")], [tensor("x", FLOAT, [])], [tensor("y", FLOAT, [])])
+
+# Two rows in one: it fails where there is one too many.
+save(
+    "pairs",
+    [node("Reshape", "x shape", "y")],
+    [tensor("x", FLOAT, ["N", 4])],
+    [tensor("y", FLOAT, ["M", 8])],
+    [constant("shape", [-1, 8], np.int64)],
+)
 
 save("fixed", [node("Relu", "x", "y")], [tensor("x", FLOAT, [2, 3])], [tensor("y", FLOAT, [2, 3])])
 

@@ -1,6 +1,6 @@
 //! The sample model, against the numbers that scikit-learn computed when it was trained.
 
-use crate::support::{Aligned, floats, floats_of, integers_of, prepared, slot, try_open};
+use crate::support::{Aligned, floats, floats_of, integers_of, prepared, slot, try_open, unkept};
 use graphpiped_backend_api::{Dim, Produced};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn the_sample_pictures_are_recognised_as_scikit_learn_recognises_them() {
     let inputs = [floats(0, &[10, 64], &images)];
     let mut memory = Aligned::zeros(10 * 10 * 4);
     let mut slots = [prepared(0, &[10, 10], &mut memory), slot(1)];
-    model.instance().expect("an instance").run(&inputs, &mut slots).expect("it runs");
+    model.instance().expect("an instance").run(&unkept(&inputs), &mut slots).expect("it runs");
 
     assert!(matches!(slots[0].produced, Some(Produced::InPlace)));
     let (probabilities, _) = floats_of(&slots[0], &inputs);

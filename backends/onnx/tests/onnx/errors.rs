@@ -1,7 +1,7 @@
 //! What a bad file or a bad run gets: one line, with ONNX Runtime's own words.
 
 use crate::support::{
-    Aligned, backend, floats, floats_of, input, instance, open, path_of, prepared, run_one, slot, try_open,
+    Aligned, backend, floats, floats_of, input, instance, open, path_of, prepared, run_one, slot, try_open, unkept,
 };
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Backend, Elements, Input, OpenError, Options, Produced, RunError};
@@ -14,13 +14,15 @@ fn refused(path: &Path) -> String {
             let prefix = format!("{}: ", path.display());
             message.strip_prefix(&prefix).unwrap_or_else(|| panic!("the path comes first: {message}")).to_string()
         }
-        Err(OpenError::Framework(message)) => panic!("{message}"),
+        Err(OpenError::Framework(message) | OpenError::Machine(message)) => panic!("{message}"),
         Ok(_) => panic!("{} was opened", path.display()),
     }
 }
 
 fn failed(result: Result<Produced, RunError>) -> String {
-    let RunError::Model(message) = result.expect_err("the run fails");
+    let (RunError::Model(message) | RunError::Request(message)) = result.expect_err("the run fails") else {
+        panic!("it is neither the framework's fault nor the machine's")
+    };
     assert!(!message.is_empty() && !message.contains('\n'), "{message}");
     message
 }
@@ -135,9 +137,9 @@ fn a_refused_value_with_prepared_memory_is_an_error_too_and_no_wrong_prediction(
     let (good, bad) = (Aligned::integers(&[2, 0]), Aligned::integers(&[1, 99]));
     let mut memory = Aligned::zeros(8);
     let mut slots = [prepared(0, &[2], &mut memory)];
-    instance.run(&[input(0, DType::Int64, &[2], &bad)], &mut slots).expect_err("the run fails");
+    instance.run(&unkept(&[input(0, DType::Int64, &[2], &bad)]), &mut slots).expect_err("the run fails");
     let inputs = [input(0, DType::Int64, &[2], &good)];
-    instance.run(&inputs, &mut slots).expect("it runs");
+    instance.run(&unkept(&inputs), &mut slots).expect("it runs");
     assert!(matches!(slots[0].produced, Some(Produced::InPlace)));
     assert_eq!(floats_of(&slots[0], &inputs).0, [30.0, 10.0]);
 }
@@ -156,7 +158,7 @@ fn inputs_that_do_not_fit_the_model_fail_in_onnx_runtimes_words() {
     assert!(missing.contains('x'), "{missing}");
     let unknown = failed(run_one(&mut *instance, &[floats(1, &[3, 4], &bytes)]));
     assert_eq!(unknown, "the model has no input 1");
-    let error = instance.run(&[floats(0, &[3, 4], &bytes)], &mut [slot(1)]).expect_err("there is one output");
+    let error = instance.run(&unkept(&[floats(0, &[3, 4], &bytes)]), &mut [slot(1)]).expect_err("there is one output");
     assert_eq!(error.to_string(), "the model has no output 1");
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{open, path_of};
 use graphpiped_backend_api::{Backend, Model, Options};
-use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use std::process::Command;
 
 /// Set in the process that the test starts, which is this program again.
@@ -16,7 +16,7 @@ fn library_of(model: &dyn Model) -> String {
 #[test]
 fn the_systems_library_path_is_searched_and_the_file_is_named() {
     if std::env::var_os(CHILD).is_some() {
-        let backend = OnnxBackend::new(Locations::new(None, vec!["/no/such/folder".into()], ""));
+        let backend = OnnxBackend::new(Locations::new(&WANTED, None, vec!["/no/such/folder".into()], ""));
         let model =
             backend.open(&path_of("double.onnx"), &Options::default()).unwrap_or_else(|error| panic!("{error}"));
         println!("loaded {}", library_of(&*model));

@@ -4,6 +4,7 @@
 //! test fails and says how to get it: a test that skips itself proves nothing.
 #![forbid(unsafe_code)]
 
+mod conformance;
 mod digits;
 mod errors;
 mod loading;

@@ -1,6 +1,6 @@
 //! Where inputs are read and outputs go: in place, lent, or the input itself; and what happens to wrong predictions.
 
-use crate::support::{Aligned, bytes_of, floats, floats_of, input, instance, integers_of, open, prepared, slot};
+use crate::support::{Aligned, bytes_of, floats, floats_of, instance, integers_of, open, prepared, slot, unkept};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Elements, Input, Produced};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ fn two_inputs_give_two_outputs_of_two_types() {
     let inputs = [floats(0, &[2, 2], &a), floats(1, &[2, 2], &b)];
     let mut memory = Aligned::zeros(16);
     let mut slots = [prepared(0, &[2, 2], &mut memory), slot(1)];
-    instance("two_by_two").run(&inputs, &mut slots).expect("it runs");
+    instance("two_by_two").run(&unkept(&inputs), &mut slots).expect("it runs");
     assert!(matches!(slots[0].produced, Some(Produced::InPlace)));
     assert!(matches!(slots[1].produced, Some(Produced::Lent { dtype: DType::Int64, .. })));
     assert_eq!(floats_of(&slots[0], &inputs), (vec![11.0, 22.0, 33.0, 44.5], vec![2, 2]));
@@ -26,11 +26,11 @@ fn outputs_are_computed_by_name_in_any_order_and_number() {
     let mut instance = instance("two_by_two");
 
     let mut only = [slot(1)];
-    instance.run(&inputs, &mut only).expect("it runs");
+    instance.run(&unkept(&inputs), &mut only).expect("it runs");
     assert_eq!(integers_of(&only[0], &inputs).0, [15]);
 
     let mut reversed = [slot(1), slot(0)];
-    instance.run(&inputs, &mut reversed).expect("it runs");
+    instance.run(&unkept(&inputs), &mut reversed).expect("it runs");
     assert_eq!(integers_of(&reversed[0], &inputs).0, [15]);
     assert_eq!(floats_of(&reversed[1], &inputs).0, [8.0]);
 }
@@ -49,7 +49,7 @@ fn an_output_may_be_asked_for_twice() {
             1 => [prepared(0, &[1, 1], &mut memory), slot(1), slot(0)],
             _ => [prepared(0, &[1, 1], &mut memory), slot(1), prepared(0, &[1, 1], &mut other)],
         };
-        instance.run(&inputs, &mut slots).expect("it runs");
+        instance.run(&unkept(&inputs), &mut slots).expect("it runs");
         match (&slots[0].produced, &slots[2].produced) {
             (Some(Produced::Lent { owner: first, .. }), Some(Produced::Lent { owner: last, .. })) => {
                 assert!(Arc::ptr_eq(first, last), "order {which}");
@@ -66,7 +66,7 @@ fn strings_may_be_asked_for_twice() {
     let elements: [&[u8]; 2] = [b"a", b"\xff"];
     let strings = Input { index: 0, dtype: DType::String, shape: &[2], elements: Elements::Strings(&elements) };
     let mut slots = [slot(0), slot(0)];
-    instance("identity_string").run(&[strings], &mut slots).expect("it runs");
+    instance("identity_string").run(&unkept(&[strings]), &mut slots).expect("it runs");
     for slot in slots {
         assert!(matches!(slot.produced, Some(Produced::Strings { elements: ref given, .. }) if *given == elements));
     }
@@ -82,7 +82,7 @@ fn any_number_of_rows_is_taken_and_none_at_all() {
         let inputs = [floats(0, &shape, &bytes)];
         let mut memory = Aligned::of(&vec![0xee; rows * 16]);
         for mut slots in [[slot(0)], [prepared(0, &shape, &mut memory)]] {
-            instance.run(&inputs, &mut slots).expect("it runs");
+            instance.run(&unkept(&inputs), &mut slots).expect("it runs");
             let expected: Vec<f32> = values.iter().map(|value| value + value).collect();
             assert_eq!(floats_of(&slots[0], &inputs), (expected, shape.to_vec()));
         }
@@ -90,20 +90,11 @@ fn any_number_of_rows_is_taken_and_none_at_all() {
 }
 
 #[test]
-fn a_scalar_goes_in_and_out() {
-    let bytes = Aligned::of(&2.5_f64.to_le_bytes());
-    let inputs = [input(0, DType::Float64, &[], &bytes)];
-    let mut slots = [slot(0)];
-    instance("scalar").run(&inputs, &mut slots).expect("it runs");
-    assert_eq!(bytes_of(&slots[0], &inputs), ((-2.5_f64).to_le_bytes().as_slice(), vec![]));
-}
-
-#[test]
 fn weights_in_a_file_beside_the_model_are_found() {
     let bytes = Aligned::floats(&[0.5; 64]);
     let inputs = [floats(0, &[1, 64], &bytes)];
     let mut slots = [slot(0)];
-    instance("external").run(&inputs, &mut slots).expect("it runs");
+    instance("external").run(&unkept(&inputs), &mut slots).expect("it runs");
     let expected: Vec<f32> = (0_u8..64).map(|index| f32::from(index) + 0.5).collect();
     assert_eq!(floats_of(&slots[0], &inputs).0, expected);
 }
@@ -114,8 +105,8 @@ fn an_input_that_the_model_names_as_an_output_is_the_input_itself() {
     let bytes = Aligned::floats(&[1.0, -2.0]);
     let inputs = [floats(0, &[2], &bytes)];
     let mut slots = [slot(0), slot(1), slot(2)];
-    instance("passthrough").run(&inputs, &mut slots).expect("it runs");
-    assert!(matches!(slots[0].produced, Some(Produced::SameAsInput(0))), "{slots:?}");
+    instance("passthrough").run(&unkept(&inputs), &mut slots).expect("it runs");
+    assert!(matches!(slots[0].produced, Some(Produced::OfInput { position: 0, start: 0, .. })), "{slots:?}");
     assert_eq!(floats_of(&slots[1], &inputs), (vec![1.0, 2.0, 3.0], vec![3]));
     assert_eq!(floats_of(&slots[2], &inputs), (vec![-1.0, 2.0], vec![2]));
 }
@@ -127,8 +118,8 @@ fn outputs_that_no_operator_computes_are_right_if_memory_is_prepared_for_them() 
     let inputs = [floats(0, &[2], &bytes)];
     let (mut x, mut weight, mut negative) = (Aligned::zeros(8), Aligned::zeros(12), Aligned::zeros(8));
     let mut slots = [prepared(0, &[2], &mut x), prepared(1, &[3], &mut weight), prepared(2, &[2], &mut negative)];
-    instance("passthrough").run(&inputs, &mut slots).expect("it runs");
-    assert!(matches!(slots[0].produced, Some(Produced::SameAsInput(0))), "{slots:?}");
+    instance("passthrough").run(&unkept(&inputs), &mut slots).expect("it runs");
+    assert!(matches!(slots[0].produced, Some(Produced::OfInput { position: 0, start: 0, .. })), "{slots:?}");
     assert_eq!(floats_of(&slots[1], &inputs).0, [1.0, 2.0, 3.0]);
     assert_eq!(floats_of(&slots[2], &inputs).0, [-1.0, 2.0]);
     assert!(matches!(slots[2].produced, Some(Produced::InPlace)));
@@ -141,7 +132,7 @@ fn constant_outputs_are_right_wherever_they_go() {
     let mut instance = instance("constant");
     let (mut folded, mut constant) = (Aligned::zeros(12), Aligned::zeros(8));
     for mut slots in [[slot(1), slot(2)], [prepared(1, &[3], &mut folded), prepared(2, &[2], &mut constant)]] {
-        instance.run(&inputs, &mut slots).expect("it runs");
+        instance.run(&unkept(&inputs), &mut slots).expect("it runs");
         assert_eq!(floats_of(&slots[0], &inputs), (vec![2.0, 4.0, 6.0], vec![3]));
         assert_eq!(floats_of(&slots[1], &inputs), (vec![7.0, 8.0], vec![2]));
     }
@@ -159,7 +150,7 @@ fn what_is_lent_never_lies_in_prepared_memory() {
         let shape: &[i64] = if which == 2 { &[4] } else { &[2, 2] };
         let mut slots = [slot(0), slot(1), slot(2)];
         slots[which] = prepared(which, shape, &mut memory);
-        instance.run(&inputs, &mut slots).expect("it runs");
+        instance.run(&unkept(&inputs), &mut slots).expect("it runs");
         for (index, slot) in slots.iter().enumerate() {
             assert_eq!(floats_of(slot, &inputs).0, [-1.0, -2.0, -3.0, -4.0]);
             assert_eq!(range.contains(&bytes_of(slot, &inputs).0.as_ptr()), index == which, "{which}, {index}");
@@ -176,7 +167,7 @@ fn a_large_input_is_not_copied() {
     let inputs = [floats(0, &[BYTES as i64 / 4], &bytes)];
     let mut slots = [slot(0)];
     let before = resident_peak_bytes();
-    instance("first").run(&inputs, &mut slots).expect("it runs");
+    instance("first").run(&unkept(&inputs), &mut slots).expect("it runs");
     let grown = resident_peak_bytes() - before;
     assert_eq!(floats_of(&slots[0], &inputs), (vec![0.0], vec![1]));
     assert!(grown < BYTES / 2, "resident memory grew by {grown} bytes");
@@ -195,7 +186,7 @@ fn a_shape_that_nobody_could_predict_is_lent() {
     assert_eq!(model.signature().predict(&[(0, &[4])], 0), None);
     let inputs = [floats(0, &[4], &bytes)];
     let mut slots = [slot(0)];
-    model.instance().expect("an instance").run(&inputs, &mut slots).expect("it runs");
+    model.instance().expect("an instance").run(&unkept(&inputs), &mut slots).expect("it runs");
     assert_eq!(integers_of(&slots[0], &inputs), (vec![1, 3], vec![1, 2]));
 }
 
@@ -210,7 +201,7 @@ fn a_wrong_prediction_is_made_good_and_not_tried_again() {
     for run in 0..3 {
         let (mut twice, mut once) = (Aligned::zeros(8), Aligned::zeros(8));
         let mut slots = [prepared(0, &predicted, &mut twice), prepared(1, &[1, 2], &mut once)];
-        model.instance().expect("an instance").run(&inputs, &mut slots).expect("it runs");
+        model.instance().expect("an instance").run(&unkept(&inputs), &mut slots).expect("it runs");
         assert_eq!(floats_of(&slots[0], &inputs), (vec![1.0, 2.0, 1.0, 2.0], vec![2, 2]));
         assert_eq!(floats_of(&slots[1], &inputs), (vec![-1.0, -2.0], vec![1, 2]));
         assert!(matches!(slots[0].produced, Some(Produced::Lent { .. })));
@@ -227,7 +218,7 @@ fn what_is_lent_outlives_later_runs_the_instance_and_the_model() {
     for value in 0_u8..50 {
         let bytes = Aligned::floats(&[f32::from(value); 4]);
         let mut slots = [slot(0)];
-        instance.run(&[floats(0, &[1, 4], &bytes)], &mut slots).expect("it runs");
+        instance.run(&unkept(&[floats(0, &[1, 4], &bytes)]), &mut slots).expect("it runs");
         let [slot] = slots;
         match slot.produced {
             Some(Produced::Lent { owner, .. }) => lent.push((value, owner)),

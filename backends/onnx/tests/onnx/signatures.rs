@@ -21,7 +21,7 @@ fn names_types_and_dimensions_are_those_of_the_file() {
             &["sum float32 [N, K]", "whole int64 [N, K]"],
             Some(0),
         ),
-        ("scalar", &["x float64 []"], &["y float64 []"], None),
+        ("scalar", &["x float32 []"], &["y float32 []"], None),
         ("fixed", &["x float32 [2, 3]"], &["y float32 [2, 3]"], None),
         ("identity_float32", &["x float32 […]"], &["y float32 […]"], None),
         ("nonzero", &["x float32 [N]"], &["where int64 [1, found]"], None),
@@ -54,7 +54,8 @@ fn as_many_dimensions_as_the_protocol_has_are_taken() {
 
 #[test]
 fn the_options_in_effect_are_told() {
-    let model = backend().open(&path_of("double.onnx"), &Options { intra_threads: 2 }).expect("it opens");
+    let model =
+        backend().open(&path_of("double.onnx"), &Options { intra_threads: 2, ..Options::default() }).expect("it opens");
     let options = model.effective_options();
     let value = |key: &str| options.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str());
     assert_eq!(value("intra_threads"), Some("2"));
@@ -67,6 +68,7 @@ fn the_options_in_effect_are_told() {
 
 #[test]
 fn no_threads_at_all_means_the_calling_thread() {
-    let model = backend().open(&path_of("double.onnx"), &Options { intra_threads: 0 }).expect("it opens");
+    let model =
+        backend().open(&path_of("double.onnx"), &Options { intra_threads: 0, ..Options::default() }).expect("it opens");
     assert!(model.effective_options().contains(&("intra_threads".to_string(), "1".to_string())));
 }

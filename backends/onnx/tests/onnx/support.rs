@@ -2,9 +2,10 @@
 
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Backend, Elements, Input, Instance, Model, OpenError, Options, OutputSlot, Prepared, Produced, RunError,
+    Backend, Elements, Input, Inputs, Instance, Keep, Kept, Model, OpenError, Options, OutputSlot, Prepared, Produced,
+    RunError,
 };
-use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ pub fn path_of(file: &str) -> PathBuf {
 /// A backend that looks in the project's runtime folder.
 pub fn backend() -> OnnxBackend {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/onnxruntime");
-    OnnxBackend::new(Locations::new(None, vec![folder], "get it with `make runtime`"))
+    OnnxBackend::new(Locations::new(&WANTED, None, vec![folder], "get it with `make runtime`"))
 }
 
 /// Opens a file.
 pub fn try_open(path: &Path) -> Result<Arc<dyn Model>, OpenError> {
-    backend().open(path, &Options { intra_threads: 1 })
+    backend().open(path, &Options::default())
 }
 
 /// Opens one of the models.
@@ -90,6 +91,19 @@ pub fn floats<'a>(index: usize, shape: &'a [i64], bytes: &'a Aligned) -> Input<'
     input(index, DType::Float32, shape, bytes)
 }
 
+/// Inputs that nobody keeps for longer than a run: ONNX Runtime refers to nothing of a run that has ended.
+pub fn unkept<'a>(list: &'a [Input<'a>]) -> Inputs<'a> {
+    Inputs::new(list, &Never)
+}
+
+struct Never;
+
+impl Keep for Never {
+    fn keep(&self) -> Kept {
+        panic!("ONNX Runtime keeps no input")
+    }
+}
+
 /// A slot without prepared memory.
 pub fn slot(index: usize) -> OutputSlot<'static> {
     OutputSlot { index, prepared: None, produced: None }
@@ -104,7 +118,7 @@ pub fn prepared<'a>(index: usize, shape: &[i64], memory: &'a mut Aligned) -> Out
 /// The one output of a model, in ONNX Runtime's own memory.
 pub fn run_one(instance: &mut dyn Instance, inputs: &[Input<'_>]) -> Result<Produced, RunError> {
     let mut slots = [slot(0)];
-    instance.run(inputs, &mut slots)?;
+    instance.run(&unkept(inputs), &mut slots)?;
     let [slot] = slots;
     Ok(slot.produced.expect("a run that succeeds sets every slot"))
 }
@@ -117,11 +131,12 @@ pub fn bytes_of<'a>(slot: &'a OutputSlot<'_>, inputs: &'a [Input<'_>]) -> (&'a [
             (&*prepared.bytes, prepared.shape.to_vec())
         }
         Produced::Lent { shape, owner, .. } => ((**owner).as_ref(), shape.to_vec()),
-        Produced::SameAsInput(position) => match inputs[*position].elements {
-            Elements::Bytes(bytes) => (bytes, inputs[*position].shape.to_vec()),
-            Elements::Strings(_) => panic!("strings"),
-        },
-        Produced::Strings { .. } => panic!("strings"),
+        Produced::OfInput { position, start, shape, dtype } => {
+            let Elements::Bytes(bytes) = inputs[*position].elements else { panic!("strings") };
+            let length = shape.bytes(*dtype).expect("a shape of a test") as usize;
+            (&bytes[*start..*start + length], shape.to_vec())
+        }
+        other @ (Produced::SameAsInput(_) | Produced::Strings { .. }) => panic!("{other:?}"),
     }
 }
 

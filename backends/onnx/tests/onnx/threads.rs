@@ -1,6 +1,6 @@
 //! One session, many threads: what the backend relies on ONNX Runtime for.
 
-use crate::support::{Aligned, floats, floats_of, integers_of, open, prepared, slot};
+use crate::support::{Aligned, floats, floats_of, integers_of, open, prepared, slot, unkept};
 use graphpiped_backend_api::{Instance, Produced};
 
 const THREADS: u64 = 8;
@@ -49,7 +49,7 @@ fn one_run(instance: &mut dyn Instance, random: &mut Random, replay: &str) {
     let mut memory = Aligned::of(&vec![0xee; count * 4]);
     let is_in_place = random.below(2) == 0;
     let mut slots = [if is_in_place { prepared(0, &shape, &mut memory) } else { slot(0) }, slot(1)];
-    instance.run(&inputs, &mut slots).unwrap_or_else(|error| panic!("{replay}: {error}"));
+    instance.run(&unkept(&inputs), &mut slots).unwrap_or_else(|error| panic!("{replay}: {error}"));
 
     let sums: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
     let products: Vec<i64> = a.iter().zip(&b).map(|(a, b)| *a as i64 * *b as i64).collect();
