@@ -17,7 +17,7 @@ fn every_flag_is_on_the_operators_page() {
         let help = String::from_utf8(output.stdout).expect("text");
         let flags: Vec<&str> = help
             .lines()
-            .filter_map(|line| line.trim_start().split([' ', ',']).find(|word| word.starts_with("--")))
+            .filter_map(|line| line.trim_start().split([' ', ',', '[']).find(|word| word.starts_with("--")))
             .filter(|flag| !["--help", "--version"].contains(flag))
             .collect();
         assert!(flags.contains(&"--intra-threads"), "{help}");

@@ -8,7 +8,7 @@ mod files;
 use crate::support::daemon::root;
 use std::path::{Path, PathBuf};
 
-/// Folders that hold nothing of ours.
+/// What holds nothing of ours: folders, and the file that `.git` is in a second working tree.
 const NOT_OURS: [&str; 3] = [".git", "target", "runtime"];
 
 /// All files of the source tree, by their path from its root.
@@ -19,10 +19,11 @@ fn files() -> Vec<PathBuf> {
         for entry in std::fs::read_dir(&folder).expect("a folder that can be read") {
             let path = entry.expect("an entry that can be read").path();
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name that is text");
+            if NOT_OURS.contains(&name) {
+                continue;
+            }
             if path.is_dir() {
-                if !NOT_OURS.contains(&name) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else {
                 files.push(path.strip_prefix(root()).expect("it lies in the root").to_owned());
             }
