@@ -1,11 +1,12 @@
 //! `graphpiped check PATH`: opens a model as `serve` would, says what would be served, and ends.
 
-use crate::cli::{BatchMode, CheckArgs, Options};
+use crate::cli::{BatchMode, CheckArgs};
 use crate::machine;
 use crate::open::{Backends, Opened, open};
 use crate::plan::ROWS_MAX_DEFAULT;
 use crate::probe::{Probed, Verdict, probe as probe_batching};
 use crate::settings::{Machine, ModelSettings, Settings};
+use crate::source::Source;
 use crate::units::ByteSize;
 use graphpiped_backend_api::{Dim, Signature};
 use graphpiped_transport::probe::probe;
@@ -14,11 +15,10 @@ use std::time::Instant;
 
 /// What would be served, in lines.
 pub fn check(args: CheckArgs) -> Result<String, String> {
-    let options = Options { model: vec![args.path], intra_threads: args.intra_threads, ..Options::default() };
-    let settings = Settings::resolve(options, None, &Machine::detect())?;
+    let settings = Settings::resolve(args.into_options(), None, &Machine::detect())?;
     // tokio-uring panics where there is no io_uring; this says why there is none.
     probe().map_err(|unavailable| unavailable.to_string())?;
-    let backends = Backends::new(args.onnxruntime);
+    let backends = Backends::new(&settings.places);
     let before = machine::resident_bytes();
     let opened = tokio_uring::start(open(&backends, &settings.models[0]))?;
     // An instance may need what opening did not.
@@ -36,6 +36,7 @@ fn describe(settings: &Settings, opened: &Opened, probed: &Probed, grown: Option
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(text, "{key:<12} {value}");
     };
+    let source = Source { backend: Some(opened.backend), path: source.path.clone() };
     line("model", &format!("{name} ({source})"));
     for spec in &signature.inputs {
         line("input", &spec.to_string());
@@ -88,9 +89,23 @@ pub fn batch_axis(signature: &Signature) -> String {
 mod tests {
     use super::*;
 
+    fn of(path: &str) -> CheckArgs {
+        CheckArgs {
+            path: path.parse().unwrap(),
+            backend: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            signature: None,
+            trust_native: None,
+            intra_threads: None,
+            runtime: None,
+            onnxruntime: None,
+        }
+    }
+
     #[test]
     fn what_the_echo_backend_takes_is_said() {
-        let args = CheckArgs { path: "echo:".parse().unwrap(), intra_threads: Some(2), onnxruntime: None };
+        let args = CheckArgs { intra_threads: Some(2), ..of("echo:") };
         let text = check(args).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "model        echo (echo:)");
@@ -101,7 +116,6 @@ mod tests {
 
     #[test]
     fn a_model_that_is_not_there_is_named() {
-        let args = CheckArgs { path: "/nowhere/m.onnx".parse().unwrap(), intra_threads: None, onnxruntime: None };
-        assert!(check(args).unwrap_err().starts_with("/nowhere/m.onnx: there is no such file"));
+        assert!(check(of("/nowhere/m.onnx")).unwrap_err().starts_with("/nowhere/m.onnx: there is no such file"));
     }
 }

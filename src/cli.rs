@@ -6,14 +6,14 @@
 use crate::address::Address;
 use crate::config::ModelTable;
 use crate::cores::CpuList;
+use crate::source::{BackendName, ModelArg};
 use crate::units::{ByteSize, Span};
-use clap::builder::{OsStr as ClapStr, Resettable};
+use clap::builder::{BoolishValueParser, OsStr as ClapStr, Resettable};
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use toml::Spanned;
 
 /// Serves models of any framework over the GraphPipe protocol, on io_uring.
@@ -64,22 +64,59 @@ pub struct ServeArgs {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The model: a path, or onnx:PATH, or echo:
+    /// The model: a path, or one behind a backend such as onnx:PATH, or echo:
     pub path: ModelArg,
+    /// The backend that opens the model. Default: the one for its format, which its content tells.
+    #[arg(long, env = "GRAPHPIPED_BACKEND", value_name = "NAME")]
+    pub backend: Option<BackendName>,
+    /// Names of the inputs, in their order, for a format that does not say them (a frozen graph).
+    #[arg(long, env = "GRAPHPIPED_INPUTS", value_name = "NAMES", value_delimiter = ',')]
+    pub inputs: Vec<String>,
+    /// Names of the outputs, in their order; as for --inputs.
+    #[arg(long, env = "GRAPHPIPED_OUTPUTS", value_name = "NAMES", value_delimiter = ',')]
+    pub outputs: Vec<String>,
+    /// Which of a model's signatures to serve, where it has several (a SavedModel).
+    #[arg(long, env = "GRAPHPIPED_SIGNATURE", value_name = "NAME")]
+    pub signature: Option<String>,
+    /// Whether a model that is machine code may be loaded (an AOTInductor package).
+    #[arg(long, env = "GRAPHPIPED_TRUST_NATIVE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub trust_native: Option<bool>,
     /// Threads inside one run.
     #[arg(long, env = "GRAPHPIPED_INTRA_THREADS", value_name = "N")]
     pub intra_threads: Option<usize>,
+    /// The folder of the frameworks' libraries.
+    #[arg(long, env = "GRAPHPIPED_RUNTIME", value_name = "DIR")]
+    pub runtime: Option<PathBuf>,
     /// The ONNX Runtime library.
     #[arg(long, env = "GRAPHPIPED_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
+}
+
+impl CheckArgs {
+    /// The same as options of `serve`.
+    pub fn into_options(self) -> Options {
+        Options {
+            model: vec![self.path],
+            backend: self.backend,
+            inputs: self.inputs,
+            outputs: self.outputs,
+            signature: self.signature,
+            trust_native: self.trust_native,
+            intra_threads: self.intra_threads,
+            runtime: self.runtime,
+            onnxruntime: self.onnxruntime,
+            ..Options::default()
+        }
+    }
 }
 
 /// What can be said on the command line, in the environment and in the configuration file. Nothing said = `None`.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// A model to serve: NAME=PATH, or PATH (its name is then the file's). PATH may begin with a backend: onnx:PATH; echo:
-    /// is the identity. May be repeated, or several separated by commas. A model called "default", else the first one,
+    /// A model to serve: NAME=PATH, or PATH (its name is then the file's). PATH may begin with a backend, such as onnx:PATH;
+    /// without one, the format of the model decides. echo: is the identity. May be repeated, or several separated by commas. A model called "default", else the first one,
     /// answers requests that name no model. GP_MODEL works as well.
     #[arg(short, long, env = "GRAPHPIPED_MODEL", value_name = "NAME=PATH|PATH", value_delimiter = ',')]
     #[serde(skip)]
@@ -92,6 +129,23 @@ pub struct Options {
     /// Default: tcp://127.0.0.1:9000 and a Unix socket graphpiped.sock in the runtime directory.
     #[arg(short, long, env = "GRAPHPIPED_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub listen: Vec<Address>,
+    /// The backend that opens a model. Default: the one for its format, which its content tells.
+    #[arg(long, env = "GRAPHPIPED_BACKEND", value_name = "NAME")]
+    pub backend: Option<BackendName>,
+    /// Names of a model's inputs, in their order, for formats that do not say them (a frozen graph). Separated by commas.
+    #[arg(long, env = "GRAPHPIPED_INPUTS", value_name = "NAMES", value_delimiter = ',')]
+    pub inputs: Vec<String>,
+    /// Names of a model's outputs, in their order; as for --inputs.
+    #[arg(long, env = "GRAPHPIPED_OUTPUTS", value_name = "NAMES", value_delimiter = ',')]
+    pub outputs: Vec<String>,
+    /// Which of a model's signatures to serve, where it has several (a SavedModel). Default: the model's default one.
+    #[arg(long, env = "GRAPHPIPED_SIGNATURE", value_name = "NAME")]
+    pub signature: Option<String>,
+    /// Whether models that are machine code may be loaded (AOTInductor packages). They can do whatever the daemon can.
+    /// Default: no.
+    #[arg(long, env = "GRAPHPIPED_TRUST_NATIVE", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub trust_native: Option<bool>,
     /// Threads inside one run of a model. Default: 1.
     #[arg(long, env = "GRAPHPIPED_INTRA_THREADS", value_name = "N")]
     pub intra_threads: Option<usize>,
@@ -160,7 +214,11 @@ pub struct Options {
     /// costs more. Default: never.
     #[arg(long, env = "GRAPHPIPED_ZERO_COPY_SEND", value_name = "SIZE")]
     pub zero_copy_send: Option<ByteSize>,
-    /// The ONNX Runtime library. Default: ORT_DYLIB_PATH, else the runtime folder, else the system's library path.
+    /// The folder of the frameworks' libraries, as `graphpiped runtime install` fills it. Default: runtime/ in the project
+    /// that the daemon lies in, /usr/local/lib/graphpiped, /usr/lib/graphpiped.
+    #[arg(long, env = "GRAPHPIPED_RUNTIME", value_name = "DIR")]
+    pub runtime: Option<PathBuf>,
+    /// The ONNX Runtime library. Default: ORT_DYLIB_PATH, else the one of --runtime, else the system's library path.
     #[arg(long, env = "GRAPHPIPED_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
     /// What to log to the standard error: error, warn, info, debug or trace, or one of these per module. Default: info.
@@ -176,6 +234,11 @@ impl Options {
             model: first_said(self.model, other.model),
             tables: if self.tables.is_empty() { other.tables } else { self.tables },
             listen: first_said(self.listen, other.listen),
+            backend: self.backend.or(other.backend),
+            inputs: first_said(self.inputs, other.inputs),
+            outputs: first_said(self.outputs, other.outputs),
+            signature: self.signature.or(other.signature),
+            trust_native: self.trust_native.or(other.trust_native),
             intra_threads: self.intra_threads.or(other.intra_threads),
             instances: self.instances.or(other.instances),
             cpus: self.cpus.or(other.cpus),
@@ -196,6 +259,7 @@ impl Options {
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
             spin_us: self.spin_us.or(other.spin_us),
             zero_copy_send: self.zero_copy_send.or(other.zero_copy_send),
+            runtime: self.runtime.or(other.runtime),
             onnxruntime: self.onnxruntime.or(other.onnxruntime),
             log: self.log.or(other.log),
         }
@@ -204,94 +268,6 @@ impl Options {
 
 fn first_said<T>(first: Vec<T>, second: Vec<T>) -> Vec<T> {
     if first.is_empty() { second } else { first }
-}
-
-/// A model as the command line names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelArg {
-    /// What clients call it.
-    pub name: String,
-    /// Where it is.
-    pub source: Source,
-}
-
-impl FromStr for ModelArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ModelArg, String> {
-        // A path may have an equals sign too; what stands before it is then no name, because it has a slash.
-        let name_and_path = text.split_once('=').filter(|(name, _)| !name.contains(['/', ':']));
-        if let Some((name, path)) = name_and_path {
-            return Ok(ModelArg { name: checked_name(name)?, source: path.parse()? });
-        }
-        let source: Source = text.parse()?;
-        let name = checked_name(&source.default_name()).map_err(|why| format!("{why}; give it a name: NAME={text}"))?;
-        Ok(ModelArg { name, source })
-    }
-}
-
-/// Which backend opens what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The backend.
-    pub backend: BackendName,
-    /// The file, or nothing for a backend that needs none.
-    pub path: PathBuf,
-}
-
-impl Source {
-    fn default_name(&self) -> String {
-        match self.backend {
-            BackendName::Echo => "echo".into(),
-            BackendName::Onnx => self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        }
-    }
-}
-
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Source, String> {
-        let (backend, path) = match text.split_once(':') {
-            Some(("echo", rest)) => (BackendName::Echo, rest),
-            Some(("onnx", rest)) => (BackendName::Onnx, rest),
-            Some((scheme, rest)) if rest.starts_with("//") => {
-                return Err(format!("models are files; fetch the one at \"{scheme}:{rest}\" first"));
-            }
-            _ => (BackendName::Onnx, text),
-        };
-        match backend {
-            BackendName::Onnx if path.is_empty() => Err("the path of the model is missing".into()),
-            BackendName::Echo if !path.is_empty() => Err(format!("echo: takes no path, but got \"{path}\"")),
-            _ => Ok(Source { backend, path: path.into() }),
-        }
-    }
-}
-
-impl std::fmt::Display for Source {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.backend.as_str(), self.path.display())
-    }
-}
-
-/// The backends that are built in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendName {
-    /// ONNX Runtime.
-    Onnx,
-    /// The identity.
-    Echo,
-}
-
-impl BackendName {
-    /// As in `NAME=onnx:PATH`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            BackendName::Onnx => "onnx",
-            BackendName::Echo => "echo",
-        }
-    }
 }
 
 /// Whether rows of several requests are run together.
@@ -319,20 +295,6 @@ pub enum InlineMode {
     /// Executors run everything.
     Never,
 }
-
-/// A name that can stand in a URL, a file name and a metric as it is.
-pub fn checked_name(name: &str) -> Result<String, String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.starts_with('.') || !name.chars().all(is_plain) {
-        return Err(format!(
-            "\"{name}\" cannot be the name of a model: 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ - are, not beginning with a dot"
-        ));
-    }
-    Ok(name.to_string())
-}
-
-/// Long enough for any file's stem that people type; short enough for a log line and a URL.
-const NAME_BYTES_MAX: usize = 128;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,8 @@
 //! An unknown key is an error, so that a misspelt limit is not silently no limit. Every error is one line that names the
 //! file, the line and the key.
 
-use crate::cli::{BackendName, BatchMode, Options};
+use crate::cli::{BatchMode, Options};
+use crate::source::BackendName;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -20,10 +21,18 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelTable {
-    /// The model's file. Relative to the folder of the configuration file.
+    /// Where the model is. Relative to the folder of the configuration file.
     pub path: Option<PathBuf>,
-    /// Which backend opens it; onnx if not said.
+    /// As [`Options::backend`], for this model.
     pub backend: Option<BackendName>,
+    /// As [`Options::inputs`], for this model.
+    pub inputs: Option<Vec<String>>,
+    /// As [`Options::outputs`], for this model.
+    pub outputs: Option<Vec<String>>,
+    /// As [`Options::signature`], for this model.
+    pub signature: Option<String>,
+    /// As [`Options::trust_native`], for this model.
+    pub trust_native: Option<bool>,
     /// As [`Options::intra_threads`], for this model.
     pub intra_threads: Option<usize>,
     /// As [`Options::instances`], for this model.
@@ -80,7 +89,9 @@ mod tests {
     fn a_file_sets_what_flags_set() {
         let text = "memory = \"4G\"\nio_threads = 3\nhead_timeout = 5\nlisten = [\"tcp://[::1]:0\"]\n\
                     cpus = \"0-2,5\"\ninline = \"never\"\n\
-                    [model.digits]\npath = \"d.onnx\"\ninstances = 2\nbatch = \"off\"\nmax_batch = 9\n[model.same]\nbackend = \"echo\"\n";
+                    [model.digits]\npath = \"d.onnx\"\ninstances = 2\nbatch = \"off\"\nmax_batch = 9\n\
+                    inputs = [\"x:0\", \"y\"]\noutputs = [\"z\"]\nsignature = \"s\"\ntrust_native = true\n\
+                    [model.same]\nbackend = \"echo\"\n";
         let options = parsed(text).unwrap();
         assert_eq!(options.memory, Some(ByteSize(4 << 30)));
         assert_eq!(options.io_threads, Some(3));
@@ -91,6 +102,10 @@ mod tests {
         assert_eq!(options.tables["digits"].get_ref().instances, Some(2));
         assert_eq!(options.tables["digits"].get_ref().batch, Some(BatchMode::Off));
         assert_eq!(options.tables["digits"].get_ref().max_batch, Some(9));
+        let digits = options.tables["digits"].get_ref();
+        assert_eq!((digits.backend, digits.signature.as_deref(), digits.trust_native), (None, Some("s"), Some(true)));
+        assert_eq!(digits.inputs.as_deref(), Some(&["x:0".to_string(), "y".to_string()][..]));
+        assert_eq!(digits.outputs.as_deref(), Some(&["z".to_string()][..]));
         assert_eq!(options.tables["same"].get_ref().backend, Some(BackendName::Echo));
         assert_eq!(options.queue_max, None);
     }

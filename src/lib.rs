@@ -2,11 +2,11 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | what was asked for | [`cli`], [`config`], [`units`], [`address`]; what is in effect: [`settings`], [`limits`], [`machine`] |
+//! | what was asked for | [`cli`], [`config`], [`source`], [`units`], [`address`]; what is in effect: [`settings`], [`limits`], [`machine`] |
 //! | the way of a request | [`service`] → [`receive`] ([`claim`], [`admission`]) → [`inline`] or [`executor`] → [`run`] → [`returns`] |
 //! | what is run together | [`batching`], [`lanes`], [`placement`], [`shortage`], [`seal`]; [`request`], [`queue`] |
 //! | whether and how it may be | [`probe`], [`plan`], [`cost`], [`lane_maker`] |
-//! | what is served | [`registry`], [`model`], [`open`]; what is shown of it: [`pages`], [`metrics`], [`check`] |
+//! | what is served | [`registry`], [`model`], [`open`], [`places`]; what is shown of it: [`pages`], [`metrics`], [`check`] |
 //! | what all of it shares | [`daemon`] |
 //! | the control plane | [`control`], [`loading`], [`threads`], [`cores`], [`listen`], [`runtime_folder`], [`faults`] |
 //!
@@ -38,6 +38,7 @@ pub mod model;
 pub mod open;
 pub mod pages;
 pub mod placement;
+pub mod places;
 pub mod plan;
 pub mod probe;
 pub mod queue;
@@ -51,5 +52,6 @@ pub mod seal;
 pub mod service;
 pub mod settings;
 pub mod shortage;
+pub mod source;
 pub mod threads;
 pub mod units;

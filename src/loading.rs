@@ -24,13 +24,15 @@ pub struct Loaded {
 
 /// Opens all models, and tries whether they may be batched.
 pub async fn open_all(settings: &Settings) -> Result<Vec<Loaded>, String> {
-    let backends = Backends::new(settings.onnxruntime.clone());
+    let backends = Backends::new(&settings.places);
     let mut models = Vec::new();
     for model in &settings.models {
         let opened = open(&backends, model).await?;
         let (probed, opened) = try_batching(model, opened).await?;
-        show_model(model, &opened, &probed);
-        models.push(Loaded { settings: model.clone(), model: opened.model, probed });
+        let mut settings = model.clone();
+        settings.source.backend = Some(opened.backend);
+        show_model(&settings, &opened, &probed);
+        models.push(Loaded { settings, model: opened.model, probed });
     }
     Ok(models)
 }

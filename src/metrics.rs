@@ -81,6 +81,7 @@ fn copies(page: &mut Text, daemon: &Daemon) {
         ("align", models(|c| &c.copied_align)),
         ("strings", models(|c| &c.copied_strings)),
         ("slices", models(|c| &c.copied_slices)),
+        ("framework", models(|c| &c.copied_framework)),
         ("gather", batches::sum(daemon, |c| &c.copied_gather)),
         ("passed", batches::sum(daemon, |c| &c.copied_passed)),
         ("slow_sender", daemon.copied_apart.get()),

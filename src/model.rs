@@ -55,6 +55,8 @@ pub struct ModelCounters {
     pub copied_strings: Counter,
     /// Bytes of outputs of requests that were run in slices by a framework that does not write where it is told.
     pub copied_slices: Counter,
+    /// Bytes of inputs and outputs of a framework that copies them, because its interface knows no other way.
+    pub copied_framework: Counter,
 }
 
 impl Served {
@@ -87,11 +89,12 @@ impl std::fmt::Debug for Served {
 
 fn metadata(settings: &ModelSettings, signature: &Signature, all: &[String], batch_rows_max: u32) -> Metadata {
     let ios = |specs: &[TensorSpec]| specs.iter().map(io).collect();
+    let kind = settings.source.backend.map_or(String::new(), |backend| format!("{} ", backend.as_str()));
     Metadata {
         name: settings.name.clone(),
         version: VERSION.into(),
         server: SERVER.into(),
-        description: format!("{} model, served by {SERVER}", settings.source.backend.as_str()),
+        description: format!("{kind}model, served by {SERVER}"),
         inputs: ios(&signature.inputs),
         outputs: ios(&signature.outputs),
         models: all.to_vec(),

@@ -1,57 +1,42 @@
 //! Opening models: the file is looked at through tokio-uring, then the framework opens it on a thread that may block.
 
-use crate::cli::{BackendName, Source};
 use crate::faults;
+use crate::places::{Framework, Places};
 use crate::settings::ModelSettings;
+use crate::source::{BackendName, Source};
 use graphpiped_backend_api::{Backend, Model, Options};
 use graphpiped_backend_echo::EchoBackend;
-use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
+use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
 use rustix::fs::FileType;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The frameworks, none of them loaded yet.
 #[derive(Clone)]
-pub struct Backends {
-    onnx: Arc<OnnxBackend>,
-    echo: Arc<EchoBackend>,
-}
+pub struct Backends(Vec<(BackendName, Arc<dyn Backend>)>);
 
 impl Backends {
-    /// The frameworks, with the place of the ONNX Runtime library if somebody named it.
-    pub fn new(onnxruntime: Option<PathBuf>) -> Backends {
-        let locations = Locations::new(&WANTED, onnxruntime, runtime_folders(), REMEDY);
-        Backends { onnx: Arc::new(OnnxBackend::new(locations)), echo: Arc::new(EchoBackend) }
+    /// The frameworks that this build has, and where their libraries are looked for when the first model needs one.
+    pub fn new(places: &Places) -> Backends {
+        Backends(vec![
+            (BackendName::Echo, Arc::new(EchoBackend)),
+            (BackendName::Onnx, Arc::new(OnnxBackend::new(places.locations(Framework::Onnx, &ONNX)))),
+        ])
     }
 
-    fn get(&self, name: BackendName) -> Arc<dyn Backend> {
-        match name {
-            BackendName::Onnx => self.onnx.clone(),
-            BackendName::Echo => self.echo.clone(),
-        }
+    fn get(&self, name: BackendName) -> Result<Arc<dyn Backend>, String> {
+        let found = self.0.iter().find(|(other, _)| *other == name);
+        let absent = || format!("this build has no {} backend; export the model to ONNX", name.as_str());
+        found.map(|(_, backend)| Arc::clone(backend)).ok_or_else(absent)
     }
-}
-
-/// The command that gets ONNX Runtime.
-const REMEDY: &str = "get it with: python3 backends/fetch_runtime.py";
-/// Where that command puts it, in the project.
-const RUNTIME_FOLDER: &str = "runtime/onnxruntime";
-
-/// The runtime folder of the project that the daemon lies in, if it does (`target/release/graphpiped`), and of the one that
-/// it was built in. Not the current folder: a daemon does not run what it finds lying about.
-fn runtime_folders() -> Vec<PathBuf> {
-    let executable = std::env::current_exe().unwrap_or_default();
-    let around = executable.ancestors().nth(2).filter(|target| target.ends_with("target")).and_then(Path::parent);
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut projects: Vec<_> = around.into_iter().chain([built_in]).collect();
-    projects.dedup();
-    projects.into_iter().map(|project| project.join(RUNTIME_FOLDER)).collect()
 }
 
 /// A model that was opened, and what its file weighs.
 pub struct Opened {
     /// The model.
     pub model: Arc<dyn Model>,
+    /// The backend that has opened it.
+    pub backend: BackendName,
     /// Bytes of its file; 0 if it has none.
     pub file_bytes: u64,
 }
@@ -59,18 +44,28 @@ pub struct Opened {
 /// Opens a model. Must run inside of a tokio-uring runtime.
 pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opened, String> {
     let Source { backend, path } = settings.source.clone();
-    let file_bytes = match backend {
-        BackendName::Echo => 0,
-        BackendName::Onnx => file_bytes(&path).await.map_err(|why| format!("{}: {why}", path.display()))?,
-    };
-    let options = Options { intra_threads: settings.intra_threads, ..Options::default() };
-    let backend = backends.get(backend);
-    let (place, name) = (path.display().to_string(), backend.name());
+    let name = backend.unwrap_or(BackendName::Onnx);
+    let at_path = |why| format!("{}: {why}", path.display());
+    let file_bytes = if name == BackendName::Echo { 0 } else { file_bytes(&path).await.map_err(at_path)? };
+    let backend = backends.get(name).map_err(at_path)?;
+    let place = path.display().to_string();
+    let options = options(settings);
     let opened = tokio::task::spawn_blocking(move || faults::guarded(|| backend.open(&path, &options))).await;
-    let panicked = |message| format!("{place}: {name} panicked when it opened the model: {message}");
+    let panicked = |message| format!("{place}: {} panicked when it opened the model: {message}", name.as_str());
     let opened = opened.map_err(|error| error.to_string()).and_then(|opened| opened).map_err(panicked)?;
     let model = opened.map_err(|error| error.to_string())?;
-    Ok(Opened { model, file_bytes })
+    Ok(Opened { model, backend: name, file_bytes })
+}
+
+/// What the backend is told of how to open the model.
+fn options(settings: &ModelSettings) -> Options {
+    Options {
+        intra_threads: settings.intra_threads,
+        inputs: settings.inputs.clone(),
+        outputs: settings.outputs.clone(),
+        signature: settings.signature.clone(),
+        trust_native: settings.trust_native,
+    }
 }
 
 /// The size of a file that can be read and has something in it. What it should be is the framework's to say.

@@ -2,13 +2,15 @@
 //! its reason. Pure: the machine and the environment are arguments.
 
 use crate::address::{Address, MODE_DEFAULT};
-use crate::cli::{BackendName, BatchMode, InlineMode, ModelArg, Options, Source, checked_name};
+use crate::cli::{BatchMode, InlineMode, Options};
 use crate::config::ModelTable;
 use crate::cores::CpuList;
+use crate::places::Places;
+use crate::source::{BackendName, ModelArg, Source, checked_name};
 use crate::units::Span;
 use graphpiped_batch::ROWS_MAX as ARENA_ROWS_MAX;
 use graphpiped_transport::limits::{Limits, SMALL_BYTES_MAX};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -40,8 +42,8 @@ pub struct Settings {
     pub inline_time_max: Duration,
     /// The bounds of all reactors together.
     pub limits: Limits,
-    /// Where ONNX Runtime is, if somebody said so.
-    pub onnxruntime: Option<PathBuf>,
+    /// Where the frameworks' libraries are, as far as somebody said so.
+    pub places: Places,
 }
 
 /// How one model is served.
@@ -51,6 +53,14 @@ pub struct ModelSettings {
     pub name: String,
     /// Which backend opens what.
     pub source: Source,
+    /// Names of the inputs, if somebody said so.
+    pub inputs: Vec<String>,
+    /// Names of the outputs, if somebody said so.
+    pub outputs: Vec<String>,
+    /// Which of the model's signatures, if somebody said so.
+    pub signature: Option<String>,
+    /// Whether it may be machine code.
+    pub trust_native: bool,
     /// Threads inside one run.
     pub intra_threads: usize,
     /// Runs at the same time.
@@ -105,7 +115,7 @@ impl Settings {
             inline: options.inline.unwrap_or_default(),
             inline_time_max: Duration::from_micros(options.inline_us.unwrap_or(INLINE_MICROSECONDS_DEFAULT).into()),
             limits,
-            onnxruntime: options.onnxruntime,
+            places: Places { runtime: options.runtime, onnxruntime: options.onnxruntime },
         })
     }
 }
@@ -198,14 +208,14 @@ fn models(options: &Options, gp_model: Option<String>, cores: usize) -> Result<V
             return Err(format!("two models are called \"{name}\"; give one of them another name: NAME=PATH"));
         }
         let table = options.tables.get(&name).map(Spanned::get_ref);
-        models.push(model(options, name, source, table, cores)?);
+        models.push(model(options, name, argument_source(source, options)?, table, cores)?);
     }
     let mut tables: Vec<_> =
         options.tables.iter().filter(|(name, _)| models.iter().all(|m| m.name != **name)).collect();
     tables.sort_by_key(|(_, table)| table.span().start);
     for (name, table) in tables {
         let table = table.get_ref();
-        let source = table_source(name, table)?;
+        let source = table_source(name, table, options)?;
         models.push(model(options, checked_name(name)?, source, Some(table), cores)?);
     }
     if let Some(position) = models.iter().position(|model| model.name == DEFAULT_NAME) {
@@ -219,13 +229,24 @@ fn models(options: &Options, gp_model: Option<String>, cores: usize) -> Result<V
     Ok(models)
 }
 
-fn table_source(name: &str, table: &ModelTable) -> Result<Source, String> {
-    match (table.backend.unwrap_or(BackendName::Onnx), &table.path) {
-        (BackendName::Onnx, None) => Err(format!("[model.{name}] has no path")),
-        (BackendName::Echo, Some(path)) => {
+fn table_source(name: &str, table: &ModelTable, options: &Options) -> Result<Source, String> {
+    match (table.backend.or(options.backend), &table.path) {
+        (Some(BackendName::Echo), Some(path)) => {
             Err(format!("[model.{name}]: echo takes no path, but has {}", path.display()))
         }
-        (backend, path) => Ok(Source { backend, path: path.clone().unwrap_or_default() }),
+        (backend @ Some(BackendName::Echo), None) => Ok(Source { backend, path: Path::new("").into() }),
+        (_, None) => Err(format!("[model.{name}] has no path")),
+        (backend, Some(path)) => Ok(Source { backend, path: path.clone() }),
+    }
+}
+
+/// The source of a model of the command line: a backend that it does not name itself is that of --backend.
+fn argument_source(source: Source, options: &Options) -> Result<Source, String> {
+    match (source.backend, options.backend) {
+        (None, Some(BackendName::Echo)) => {
+            Err(format!("--backend echo: echo takes no path, but got \"{}\"", source.path.display()))
+        }
+        (said, default) => Ok(Source { backend: said.or(default), ..source }),
     }
 }
 
@@ -247,9 +268,14 @@ fn model(
     let batch = table.and_then(|table| table.batch).or(options.batch).unwrap_or_default();
     let max_batch = of_table(|table| table.max_batch).or(options.max_batch);
     let linger_us = table.and_then(|table| table.linger_us).or(options.linger_us);
+    let trust_native = table.and_then(|table| table.trust_native).or(options.trust_native);
     Ok(ModelSettings {
         name,
         source,
+        inputs: table.and_then(|table| table.inputs.clone()).unwrap_or_else(|| options.inputs.clone()),
+        outputs: table.and_then(|table| table.outputs.clone()).unwrap_or_else(|| options.outputs.clone()),
+        signature: table.and_then(|table| table.signature.clone()).or_else(|| options.signature.clone()),
+        trust_native: trust_native.unwrap_or(false),
         intra_threads,
         instances,
         queue_max,

@@ -8,16 +8,8 @@ fn options(args: &[&str]) -> Options {
     let args = ["graphpiped", "serve"].iter().chain(args);
     match Cli::try_parse_from(args).expect("these arguments are right").command {
         Command::Serve(serve) => serve.options,
-        Command::Check(_) => unreachable!("serve was asked for"),
+        other @ Command::Check(_) => unreachable!("serve was asked for, not {other:?}"),
     }
-}
-
-fn model(text: &str) -> Result<ModelArg, String> {
-    text.parse()
-}
-
-fn onnx(name: &str, path: &str) -> ModelArg {
-    ModelArg { name: name.into(), source: Source { backend: BackendName::Onnx, path: path.into() } }
 }
 
 #[test]
@@ -40,39 +32,64 @@ fn every_flag_is_an_environment_variable() {
 }
 
 #[test]
-fn a_model_is_called_what_is_said_or_what_its_file_is_called() {
-    assert_eq!(model("digits=/m/v2.onnx"), Ok(onnx("digits", "/m/v2.onnx")));
-    assert_eq!(model("/m/digits.onnx"), Ok(onnx("digits", "/m/digits.onnx")));
-    assert_eq!(model("digits=onnx:m.bin"), Ok(onnx("digits", "m.bin")));
-    assert_eq!(model("onnx:m.bin"), Ok(onnx("m", "m.bin")));
-    assert_eq!(model("/m/a=b/digits.onnx"), Ok(onnx("digits", "/m/a=b/digits.onnx")));
-    let echo = Source { backend: BackendName::Echo, path: PathBuf::new() };
-    assert_eq!(model("echo:"), Ok(ModelArg { name: "echo".into(), source: echo.clone() }));
-    assert_eq!(model("same=echo:"), Ok(ModelArg { name: "same".into(), source: echo }));
-}
-
-#[test]
-fn a_name_that_could_not_stand_in_a_url_is_refused() {
-    assert!(model(".hidden=/m.onnx").unwrap_err().contains("not beginning with a dot"));
-    assert!(model("/m/my model.onnx").unwrap_err().ends_with("give it a name: NAME=/m/my model.onnx"));
-    assert!(model(&format!("{}=m.onnx", "n".repeat(128))).is_ok());
-    assert!(model(&format!("{}=m.onnx", "n".repeat(129))).is_err());
-    assert!(model("=m.onnx").is_err());
-}
-
-#[test]
-fn a_source_that_cannot_be_opened_is_refused() {
-    assert_eq!(model("a=").unwrap_err(), "the path of the model is missing");
-    assert_eq!(model("a=echo:/x").unwrap_err(), "echo: takes no path, but got \"/x\"");
-    assert!(model("a=https://example.com/m.onnx").unwrap_err().contains("models are files"));
-}
-
-#[test]
 fn flags_can_be_repeated_and_separated_by_commas() {
     let options = options(&["-m", "a=1.onnx,b=2.onnx", "--model", "c=3.onnx", "-l", "[::1]:1", "-l", "unix:/x"]);
     let names: Vec<_> = options.model.iter().map(|model| model.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
     assert_eq!(options.listen.len(), 2);
+}
+
+#[test]
+fn what_a_format_does_not_say_itself_can_be_said() {
+    let said = options(&["--backend", "tensorflow", "--inputs", "a:0,b", "--outputs", "c", "--signature", "s"]);
+    assert_eq!(
+        (said.backend, said.inputs, said.outputs),
+        (Some(BackendName::Tensorflow), strings(&["a:0", "b"]), strings(&["c"]))
+    );
+    assert_eq!((said.signature.as_deref(), said.trust_native), (Some("s"), None));
+    let trusts = |args: &[&str]| options(args).trust_native;
+    assert_eq!(trusts(&["--trust-native", "-m", "echo:"]), Some(true), "the next word is no value of it");
+    assert_eq!((trusts(&["--trust-native=yes"]), trusts(&["--trust-native=false"])), (Some(true), Some(false)));
+    let args =
+        ["graphpiped", "check", "m.pb", "--backend", "onnx", "--inputs", "a", "--outputs", "b", "--signature", "s"];
+    let args = args.iter().chain(&["--trust-native", "--runtime", "/r", "--onnxruntime", "/o", "--intra-threads", "3"]);
+    let Command::Check(check) = Cli::try_parse_from(args).unwrap().command else { unreachable!("check was asked for") };
+    let said = check.into_options();
+    assert_eq!(said.model[0].source.path, Path::new("m.pb"));
+    assert_eq!((said.backend, said.inputs, said.outputs), (Some(BackendName::Onnx), strings(&["a"]), strings(&["b"])));
+    assert_eq!((said.signature.as_deref(), said.trust_native, said.intra_threads), (Some("s"), Some(true), Some(3)));
+    assert_eq!((said.runtime, said.onnxruntime), (Some("/r".into()), Some("/o".into())));
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_the_file_says_of_formats_holds_where_no_flag_does() {
+    let text = "backend = \"torch\"\ninputs = [\"a\"]\noutputs = [\"b\"]\nsignature = \"s\"\ntrust_native = true\nruntime = \"/r\"\n";
+    let file = || config::parse(Path::new("f"), text).unwrap();
+    let of = |said: Options| {
+        let names = [said.inputs, said.outputs, said.signature.into_iter().collect()].concat().join(" ");
+        (said.backend, names, said.trust_native, said.runtime)
+    };
+    let runtime = |path: &str| Some(PathBuf::from(path));
+    assert_eq!(of(options(&[]).or(file())), (Some(BackendName::Torch), "a b s".into(), Some(true), runtime("/r")));
+    let args = [
+        "--backend",
+        "mxnet",
+        "--inputs",
+        "c",
+        "--outputs",
+        "d",
+        "--signature",
+        "t",
+        "--trust-native=no",
+        "--runtime",
+        "/t",
+    ];
+    let merged = of(options(&args).or(file()));
+    assert_eq!(merged, (Some(BackendName::Mxnet), "c d t".into(), Some(false), runtime("/t")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::faults;
 use crate::model::Served;
 use graphpipe_schema::Code;
-use graphpiped_backend_api::{Inputs, Instance, OpenError, OutputSlot, RunError};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OpenError, OutputSlot, Produced, RunError};
 use graphpiped_transport::service::Refusal;
 
 /// Runs the framework's code. An instance that panicked is dropped and made anew for the next run.
@@ -21,7 +21,12 @@ pub(super) fn call(
         instance.run(inputs, slots)
     });
     match result {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => {
+            if served.model.copies() {
+                served.counters.copied_framework.add(copied(inputs, slots));
+            }
+            Ok(())
+        }
         Ok(Err(error)) => Err(refusal(error)),
         Err(message) => {
             *instance = None;
@@ -34,6 +39,17 @@ pub(super) fn call(
             Err(Refusal::new(Code::ModelFailed, format!("the framework panicked: {message}")))
         }
     }
+}
+
+/// Bytes of the inputs and outputs of a run, but for outputs that are inputs as they were. Strings are counted elsewhere.
+fn copied(inputs: &Inputs<'_>, slots: &[OutputSlot<'_>]) -> u64 {
+    let input = |input: &Input<'_>| if let Elements::Bytes(bytes) = input.elements { bytes.len() } else { 0 };
+    let output = |slot: &OutputSlot<'_>| match (&slot.produced, &slot.prepared) {
+        (Some(Produced::InPlace), Some(prepared)) => prepared.bytes.len(),
+        (Some(Produced::Lent { owner, .. }), _) => (**owner).as_ref().len(),
+        _ => 0,
+    };
+    (inputs.iter().map(input).sum::<usize>() + slots.iter().map(output).sum::<usize>()) as u64
 }
 
 /// A run that needs an instance and cannot have one.

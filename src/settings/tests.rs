@@ -87,6 +87,38 @@ fn the_command_line_may_replace_the_path_of_a_model_of_the_file() {
 }
 
 #[test]
+fn the_backend_is_what_the_model_says_else_the_flag_else_open() {
+    let backends = |options: Options| {
+        let settings = resolve(options).unwrap();
+        settings.models.iter().map(|model| model.source.backend).collect::<Vec<_>>()
+    };
+    let models = || with_models(&["a=1.pt", "b=onnx:2.onnx", "c=echo:"]);
+    let (onnx, echo) = (Some(BackendName::Onnx), Some(BackendName::Echo));
+    assert_eq!(backends(models()), [None, onnx, echo]);
+    let torch = Some(BackendName::Torch);
+    assert_eq!(backends(Options { backend: torch, ..models() }), [torch, onnx, echo]);
+    let text = "backend = \"torch\"\n[model.a]\npath = \"a\"\n[model.b]\npath = \"b\"\nbackend = \"onnx\"\n[model.c]\nbackend = \"echo\"\n";
+    assert_eq!(backends(file(text)), [torch, onnx, echo]);
+    assert_eq!(backends(file(text.split_once('\n').unwrap().1)), [None, onnx, echo]);
+    let replaced = with_models(&["b=new.onnx"]).or(file("[model.b]\npath = \"b\"\nbackend = \"torch\"\n"));
+    assert_eq!(backends(replaced), [None], "the backend was said of the other path");
+}
+
+#[test]
+fn what_a_format_does_not_say_is_what_the_model_says_else_the_flag() {
+    let text = "inputs = [\"i\"]\noutputs = [\"o\"]\nsignature = \"s\"\ntrust_native = true\n[model.a]\npath = \"a\"\n\
+                [model.b]\npath = \"b\"\ninputs = []\noutputs = [\"x\", \"y\"]\nsignature = \"t\"\ntrust_native = false\n";
+    let settings = resolve(file(text)).unwrap();
+    let of = |model: &ModelSettings| {
+        (model.inputs.join(" "), model.outputs.join(" "), model.signature.clone().unwrap(), model.trust_native)
+    };
+    assert_eq!(of(&settings.models[0]), ("i".into(), "o".into(), "s".into(), true));
+    assert_eq!(of(&settings.models[1]), (String::new(), "x y".into(), "t".into(), false));
+    let model = &resolve(with_models(&["m.onnx"])).unwrap().models[0];
+    assert!(model.inputs.is_empty() && model.outputs.is_empty() && model.signature.is_none() && !model.trust_native);
+}
+
+#[test]
 fn gp_model_counts_when_nothing_else_names_a_model() {
     let gp_model = || Some("/m/digits.onnx".to_string());
     let settings = Settings::resolve(Options::default(), gp_model(), &MACHINE).unwrap();
@@ -123,6 +155,9 @@ fn settings_that_cannot_be_are_refused() {
     wrong(Options { zero_copy_send: Some(ByteSize(4096)), ..echo() }, "--zero-copy-send 4096 is too little");
     assert!(resolve(Options { drain_timeout: zero, spin_us: Some(0), ..echo() }).is_ok(), "at once, and never");
     wrong(file("[model.a]\n"), "[model.a] has no path");
+    wrong(file("[model.a]\nbackend = \"torch\"\n"), "[model.a] has no path");
+    let backend = Some(BackendName::Echo);
+    wrong(Options { backend, ..with_models(&["a=1.onnx"]) }, "echo takes no path, but got \"1.onnx\"");
     wrong(file("[model.a]\nbackend = \"echo\"\npath = \"x\"\n"), "echo takes no path");
     wrong(file("[model.\"a b\"]\nbackend = \"echo\"\n"), "\"a b\" cannot be the name of a model");
 }

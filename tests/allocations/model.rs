@@ -44,7 +44,7 @@ impl Model for Sums {
 
 impl Instance for SumsInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
-        let &[Input { elements: Elements::Bytes(x), shape: &[rows, width], .. }] = **inputs else {
+        let &[Input { elements: Elements::Bytes(x), shape: &[rows, width], .. }] = &**inputs else {
             panic!("one input")
         };
         let sums = |bytes: &mut [u8]| {

@@ -71,7 +71,10 @@ fn without_onnx_runtime_the_command_that_gets_it_is_said() {
         .arg(&model)
         .output()
         .expect("it runs");
-    assert_refuses_to_start(&output, &["/nonexistent/libonnxruntime.so", "fetch_runtime.py"]);
+    assert_refuses_to_start(
+        &output,
+        &["/nonexistent/libonnxruntime.so", "get it with: graphpiped runtime install onnx"],
+    );
 }
 
 #[test]
@@ -214,6 +217,48 @@ fn check_prints_what_would_be_served() {
     for word in ["float32", "input", "output", "threads", "memory", "batch"] {
         assert!(text.contains(word), "{word:?} is not in {text}");
     }
+}
+
+#[test]
+fn a_backend_may_be_named_instead_of_recognised() {
+    let model = root().join("models/digits/digits.onnx");
+    for arguments in [&["--backend", "onnx"][..], &["--backend", "torch"], &["--backend", "caffe"]] {
+        let output = graphpiped().arg("check").arg(&model).args(arguments).output().expect("it runs");
+        match arguments[1] {
+            "onnx" => {
+                let text = String::from_utf8_lossy(&output.stdout);
+                assert!(text.contains(&format!("onnx:{}", model.display())), "{text}");
+            }
+            "torch" => assert_refuses_to_start(&output, &[model.to_str().expect("text")]),
+            _ => {
+                let text = String::from_utf8_lossy(&output.stderr);
+                assert!(text.contains("[possible values: onnx, tensorflow, torch, mxnet, caffe2, echo]"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_option_that_a_format_has_no_use_for_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("graphpiped.toml");
+    let model = root().join("models/digits/digits.onnx");
+    std::fs::write(&config, format!("[model.d]\npath = \"{}\"\nsignature = \"s\"\n", model.display()))
+        .expect("written");
+    let output = serve(folder.path(), &["--config", config.to_str().expect("text")]).output().expect("it runs");
+    assert_refuses_to_start(&output, &[model.to_str().expect("text"), "leave out `signature`"]);
+    let output = graphpiped().arg("check").arg(&model).args(["--inputs", "image"]).output().expect("it runs");
+    assert_refuses_to_start(&output, &[model.to_str().expect("text"), "leave out `inputs`"]);
+}
+
+#[test]
+fn the_folder_of_the_libraries_may_be_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = root().join("models/digits/digits.onnx");
+    std::os::unix::fs::symlink(root().join("runtime/onnxruntime"), folder.path().join("onnxruntime")).expect("a link");
+    let output = graphpiped().arg("check").arg(&model).arg("--runtime").arg(folder.path()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(folder.path().to_str().expect("text")), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -193,6 +193,24 @@ fn more_rows_than_a_batch_may_have_run_in_slices() {
 }
 
 #[test]
+fn what_a_framework_copies_because_it_can_do_no_better_is_counted() {
+    let copied = |copies: bool, output: &'static [u8]| {
+        let mut bench = Setup { outputs: 8, ..Setup::default() }.start();
+        bench.told.copies.store(copies, Ordering::Relaxed);
+        for id in [1, 2] {
+            bench.send(id, &request(&Asked { outputs: &[output], ..Asked::default() }, &[&[10, 20, 30]], 2));
+        }
+        assert_eq!(bench.settle().len(), 2);
+        assert_eq!(bench.runs(), [6]);
+        bench.served().counters.copied_framework.get()
+    };
+    assert_eq!(copied(false, b"sum"), 0);
+    assert_eq!(copied(true, b"sum"), 48 + 48, "six rows of two float32 in, and as many out");
+    assert_eq!(copied(true, b"first"), 48 + 6, "and a byte for each row out");
+    assert_eq!(copied(true, b"passed"), 48, "an input that is given back is not copied once more");
+}
+
+#[test]
 fn slices_with_an_output_of_unknown_size_are_not_made() {
     let mut bench = Setup { arena_rows: 8, ..Setup::default() }.start();
     bench.send(1, &request(&Asked { outputs: &[b"first"], ..Asked::default() }, &[&[5; 20]], 2));

@@ -1,8 +1,7 @@
 //! A daemon without sockets and threads: models that do as they are told, and what the transport does with a message.
 
 use super::super::*;
-use crate::cli::{ModelArg, Options};
-
+use crate::cli::Options;
 use crate::cores::CpuList;
 use crate::model::Served;
 use crate::queue::ModelQueue;
@@ -10,6 +9,7 @@ use crate::registry::Registry;
 use crate::returns::Returns;
 use crate::returns::tests::Opened;
 use crate::settings::{Machine, Settings};
+use crate::source::ModelArg;
 use graphpipe_schema::reader::{Read, Seen, read_request};
 use graphpipe_schema::writer::{self, Content as Written};
 use graphpipe_schema::{DType, Shape};

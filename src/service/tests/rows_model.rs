@@ -6,7 +6,7 @@ use graphpiped_backend_api::{
     Dim, Elements, Input, Inputs, Kept, Model, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec,
 };
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What the model has seen, and what it is told.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Told {
     pub(crate) running: Mutex<(Arc<AtomicUsize>, usize)>,
     /// References to inputs that the model has kept.
     pub(crate) kept: Mutex<Vec<Kept>>,
+    /// Whether the model says that it copies.
+    pub(crate) copies: AtomicBool,
 }
 
 /// `sum` is each byte of a row of `x` plus one, plus the first byte of the same row of `y`, if there is a `y`. A run with a
@@ -61,6 +63,10 @@ impl Model for RowsModel {
 
     fn effective_options(&self) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    fn copies(&self) -> bool {
+        self.told.copies.load(Ordering::Relaxed)
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
