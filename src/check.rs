@@ -56,7 +56,7 @@ fn describe(settings: &Settings, opened: &Opened, probed: &Probed, grown: Option
     let (file, budget) = (ByteSize(opened.file_bytes), ByteSize(settings.memory_bytes));
     line(
         "memory",
-        &format!("{grown} for the framework and the model (its file has {file}), {budget} for requests and outputs"),
+        &format!("{grown} for the framework and the model (it has {file} of files), {budget} for requests and outputs"),
     );
     for (key, value) in opened.model.effective_options() {
         line("option", &format!("{key}={value}"));

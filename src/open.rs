@@ -1,4 +1,5 @@
-//! Opening models: the file is looked at through tokio-uring, then the framework opens it on a thread that may block.
+//! Opening models: the file is looked at through tokio-uring, its format tells the backend if nobody did, and then the
+//! framework opens it, on a thread that may block.
 
 use crate::faults;
 use crate::places::{Framework, Places};
@@ -7,7 +8,9 @@ use crate::source::{BackendName, Source};
 use graphpiped_backend_api::{Backend, Model, Options};
 use graphpiped_backend_echo::EchoBackend;
 use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
+use graphpiped_model_format::{Format, model_bytes, recognise};
 use rustix::fs::FileType;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,22 +34,39 @@ impl Backends {
     }
 }
 
-/// A model that was opened, and what its file weighs.
+/// The backend for a format.
+fn backend_of(format: Format) -> BackendName {
+    match format {
+        Format::Onnx => BackendName::Onnx,
+        Format::SavedModel | Format::GraphDef => BackendName::Tensorflow,
+        Format::TorchScript | Format::AotInductor => BackendName::Torch,
+        Format::MxNet => BackendName::Mxnet,
+        Format::Caffe2 => BackendName::Caffe2,
+    }
+}
+
+/// A model that was opened, and what its files weigh.
 pub struct Opened {
     /// The model.
     pub model: Arc<dyn Model>,
     /// The backend that has opened it.
     pub backend: BackendName,
-    /// Bytes of its file; 0 if it has none.
+    /// Bytes of its files; 0 if it has none.
     pub file_bytes: u64,
 }
 
 /// Opens a model. Must run inside of a tokio-uring runtime.
 pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opened, String> {
     let Source { backend, path } = settings.source.clone();
-    let name = backend.unwrap_or(BackendName::Onnx);
     let at_path = |why| format!("{}: {why}", path.display());
-    let file_bytes = if name == BackendName::Echo { 0 } else { file_bytes(&path).await.map_err(at_path)? };
+    let file_bytes = match backend {
+        Some(BackendName::Echo) => 0,
+        _ => file_bytes(&path).await.map_err(at_path)?,
+    };
+    let name = match backend {
+        Some(name) => name,
+        None => backend_of(blocking(&path, recognise).await?),
+    };
     let backend = backends.get(name).map_err(at_path)?;
     let place = path.display().to_string();
     let options = options(settings);
@@ -68,31 +88,48 @@ fn options(settings: &ModelSettings) -> Options {
     }
 }
 
-/// The size of a file that can be read and has something in it. What it should be is the framework's to say.
+/// The size of a model: of a file that can be read and has something in it, or of what is in a folder or begins with a prefix.
+/// What it should be is the framework's to say.
 async fn file_bytes(path: &Path) -> Result<u64, String> {
     // Before it is opened: a pipe without a writer would keep whoever opens it for ever.
-    let status = tokio_uring::fs::statx(path).await.map_err(|error| cannot_open(&error))?;
-    match FileType::from_raw_mode(status.stx_mode.into()) {
-        FileType::RegularFile => {}
-        FileType::Directory => return Err("it is a folder; name the model's file in it".into()),
-        _ => return Err("it is not a regular file, but a pipe, a socket or a device; name the model's file".into()),
+    match tokio_uring::fs::statx(path).await {
+        Ok(status) => match FileType::from_raw_mode(status.stx_mode.into()) {
+            FileType::RegularFile => can_be_read(path).await?,
+            FileType::Directory => {}
+            _ => return Err("it is not a regular file, but a pipe, a socket or a device; name the model's file".into()),
+        },
+        // It may be the prefix of files.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(cannot_open(&error)),
     }
+    blocking(path, |path| model_bytes(path).map_err(|error| cannot_open(&error))).await
+}
+
+/// Looks at a path on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    look: impl FnOnce(&Path) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let path = path.to_path_buf();
+    tokio::task::spawn_blocking(move || look(&path)).await.map_err(|error| error.to_string())?
+}
+
+async fn can_be_read(path: &Path) -> Result<(), String> {
     let file = tokio_uring::fs::File::open(path).await.map_err(|error| cannot_open(&error))?;
     // Awaited to the end, as every read of tokio-uring has to be: a dropped one would go on behind our back.
     let (read, _first) = file.read_at(Vec::with_capacity(FIRST_BYTES), 0).await;
-    let size = file.statx().await.map(|status| status.stx_size);
     file.close().await.map_err(|error| format!("the file cannot be closed: {error}"))?;
     match read {
         Ok(0) => Err("the file is empty; check how it was made or copied".into()),
-        Ok(_) => size.map_err(|error| format!("the size of the file is not known: {error}")),
+        Ok(_) => Ok(()),
         Err(error) => Err(format!("the file cannot be read: {error}; check the disk it is on")),
     }
 }
 
 fn cannot_open(error: &std::io::Error) -> String {
     match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file; check the path of the model".into(),
-        std::io::ErrorKind::PermissionDenied => "the file may not be read; check its permissions".into(),
+        ErrorKind::NotFound => "there is no such file; check the path of the model".into(),
+        ErrorKind::PermissionDenied => "the file may not be read; check its permissions".into(),
         _ => format!("the file cannot be opened: {error}"),
     }
 }
@@ -117,12 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_and_a_prefix_have_the_size_of_their_files() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("m-symbol.json"), [b'{'; 10]).unwrap();
+        std::fs::write(folder.path().join("m-0007.params"), [1; 100]).unwrap();
+        assert_eq!(bytes_of(folder.path()), Ok(110));
+        assert_eq!(bytes_of(&folder.path().join("m")), Ok(110));
+    }
+
+    #[test]
     fn what_cannot_be_a_model_is_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.onnx");
         std::fs::write(&empty, "").unwrap();
         assert!(bytes_of(&empty).unwrap_err().contains("the file is empty"));
-        assert!(bytes_of(folder.path()).unwrap_err().contains("it is a folder"));
         assert!(bytes_of(&folder.path().join("none")).unwrap_err().contains("there is no such file"));
     }
 }

@@ -56,6 +56,23 @@ fn a_file_of_another_format_is_named() {
 }
 
 #[test]
+fn the_format_decides_which_backend_a_model_needs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // `node { name: "x" op: "Relu" }`, in a file whose name says something else.
+    let graph = folder.path().join("graph.onnx");
+    std::fs::write(&graph, b"\x0a\x09\x0a\x01x\x12\x04Relu").expect("it is written");
+    let output = graphpiped().arg("check").arg(&graph).output().expect("it runs");
+    assert_refuses_to_start(&output, &[graph.to_str().expect("text"), "tensorflow"]);
+    let output = graphpiped().arg("check").arg(format!("onnx:{}", graph.display())).output().expect("it runs");
+    assert_refuses_to_start(&output, &[graph.to_str().expect("text"), "is a TensorFlow graph and not an ONNX model"]);
+    let digits = folder.path().join("digits.pb");
+    std::fs::copy(root().join("models/digits/digits.onnx"), &digits).expect("a copy");
+    let output = graphpiped().arg("check").arg(&digits).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(&format!("digits (onnx:{})", digits.display())), "{text}");
+}
+
+#[test]
 fn a_folder_is_no_model() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = format!("m={}", folder.path().display());

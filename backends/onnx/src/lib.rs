@@ -1,13 +1,11 @@
 //! ONNX Runtime as a backend, loaded at run time.
 //!
-//! [`library`] finds and loads the shared library; `model` opens a file, of which `format` says what it is if it is not
-//! an ONNX model and `outlets` reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`,
+//! [`library`] finds and loads the shared library; `model` opens a file, and `outlets` reads its signature; `instance` runs a batch, in one `attempt` or two, through `value`,
 //! which holds what is unsafe about that. Inputs are read where they lie; outputs are written where the caller prepared
 //! memory for them, else ONNX Runtime's own memory is lent. What never will be here: requests, batching, and threads
 //! other than ONNX Runtime's own.
 
 mod attempt;
-mod format;
 mod instance;
 pub mod library;
 mod model;
@@ -19,6 +17,7 @@ pub use graphpiped_backend_library::Locations;
 pub use library::WANTED;
 
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_model_format::Format;
 use library::Library;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ impl Backend for OnnxBackend {
     fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
         options.only(&path.display().to_string(), "an ONNX model", &[])?;
         // The file first: nobody should have to install a framework to learn of a typing error.
-        format::check(path).map_err(OpenError::Model)?;
+        graphpiped_model_format::expect(path, &[Format::Onnx]).map_err(OpenError::Model)?;
         let library = Library::load(&self.locations)
             .map_err(|cause| OpenError::Framework(format!("{}: {cause}", path.display())))?;
         Ok(Arc::new(model::OnnxModel::open(library, path, options)?))

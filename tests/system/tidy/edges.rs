@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 13] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
     // Rows and generations: neither frames, dtypes, models, the operating system nor logs.
@@ -21,8 +21,16 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("graphpiped-backend-echo", &["graphpipe-schema", "graphpiped-backend-api"]),
     (
         "graphpiped-backend-onnx",
-        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+        &[
+            "graphpipe-schema",
+            "graphpiped-backend-api",
+            "graphpiped-backend-library",
+            "graphpiped-backend-conformance",
+            "graphpiped-model-format",
+        ],
     ),
+    // What a file is, by its bytes: no framework, and not who opens it.
+    ("graphpiped-model-format", &[]),
     // Shared libraries: not what is in them.
     ("graphpiped-backend-library", &[]),
     // What is asked of every backend: none of them.
@@ -45,6 +53,7 @@ const EVERYONE: &[&str] = &[
     "graphpiped-transport",
     "graphpiped-backend-api",
     "graphpiped-backend-library",
+    "graphpiped-model-format",
     "graphpiped-backend-echo",
     "graphpiped-backend-onnx",
     "graphpipe-client",

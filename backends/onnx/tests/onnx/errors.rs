@@ -31,12 +31,13 @@ fn failed(result: Result<Produced, RunError>) -> String {
 fn files_that_are_not_models_are_refused_with_cause_and_remedy() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let whole = std::fs::read(path_of("two_by_two.onnx")).expect("a model");
-    let cases: [(&str, &[u8], &str); 5] = [
+    let cases: [(&str, &[u8], &str); 6] = [
         ("empty", b"", "is empty; "),
         ("words", b"this is not a model", "it is damaged or not an ONNX model; ONNX Runtime 1."),
         ("zeros", &[0; 4096], "it is damaged or not an ONNX model; ONNX Runtime 1."),
         ("cut", &whole[..whole.len() - 7], "it is damaged or not an ONNX model; ONNX Runtime 1."),
         ("archive", b"PK\x03\x04rest", "is a zip archive, such as PyTorch"),
+        ("graph", b"\x0a\x09\x0a\x01x\x12\x04Relu", "is a TensorFlow graph and not an ONNX model; "),
     ];
     for (name, content, expected) in cases {
         let path = folder.path().join(name);
@@ -45,7 +46,7 @@ fn files_that_are_not_models_are_refused_with_cause_and_remedy() {
         assert!(message.starts_with(expected), "{name}: {message}");
         assert!(message.contains("; "), "{name}: no remedy in: {message}");
     }
-    assert!(refused(folder.path()).starts_with("is a folder; "));
+    assert!(refused(folder.path()).starts_with("is a folder without a model"));
     assert!(refused(&folder.path().join("absent.onnx")).starts_with("there is no such file; "));
 }
 
