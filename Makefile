@@ -4,14 +4,22 @@
 PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENVS := $(TARGET)/compat
+# The frameworks that the tests need.
+FRAMEWORKS = onnx
+# The daemon that fetches them: the one that is built anyway.
+PROFILE = debug
+BUILD_release = --release --package graphpiped
 
 .DELETE_ON_ERROR:
 .PHONY: serve test runtime bench bench-pieces bench-instrument bench-peers bench-codec bench-throughput compat clean
 # The one of a pattern that would otherwise be removed as an intermediate file.
 .PRECIOUS: $(VENVS)/%/ready
 
+# Only what the example needs.
+serve: FRAMEWORKS = onnx
+serve bench bench-pieces bench-instrument bench-peers bench-codec bench-throughput: PROFILE = release
+
 serve: runtime
-	cargo build --release --locked --package graphpiped
 	@echo
 	@echo 'Ask it from another terminal:'
 	@echo '    curl http://127.0.0.1:9000/                     what the model takes and gives'
@@ -39,9 +47,10 @@ $(VENVS)/%/ready: tests/compat/requirements-%.txt tests/compat/requirements.txt
 	$(VENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
-# Downloads ONNX Runtime, or finds that it is there and does nothing.
+# Builds the daemon, and has it fetch what is not there yet.
 runtime:
-	$(PYTHON) backends/fetch_runtime.py
+	cargo build --locked $(BUILD_$(PROFILE))
+	$(TARGET)/$(PROFILE)/graphpiped runtime install $(FRAMEWORKS) --into runtime --python $(PYTHON)
 
 bench: runtime
 	cargo build --release --locked

@@ -16,6 +16,10 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use toml::Spanned;
 
+mod runtime;
+
+pub use runtime::{InstallArgs, ListArgs, RuntimeCommand};
+
 /// Serves models of any framework over the GraphPipe protocol, on io_uring.
 #[derive(Debug, Parser)]
 #[command(name = "graphpiped", version, max_term_width = 100)]
@@ -33,12 +37,14 @@ impl Cli {
         let without_empty = |arg: Arg| {
             if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::<ClapStr>::Reset) } else { arg }
         };
-        let names = ["serve", "check"];
-        let command = names.iter().fold(Cli::command(), |command, name| {
-            command.mut_subcommand(name, |subcommand| subcommand.mut_args(without_empty))
-        });
+        let command = on_each(Cli::command(), &without_empty);
         Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// Changes every argument of a command and of those below it.
+fn on_each(command: clap::Command, change: &dyn Fn(Arg) -> Arg) -> clap::Command {
+    command.mut_args(change).mut_subcommands(|command| on_each(command, change))
 }
 
 /// What the daemon can do.
@@ -48,6 +54,9 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Open a model, print what would be served, and exit.
     Check(CheckArgs),
+    /// Say which frameworks are there, or fetch them.
+    #[command(subcommand)]
+    Runtime(RuntimeCommand),
 }
 
 /// Arguments of `serve`.

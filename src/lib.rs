@@ -8,6 +8,7 @@
 //! | whether and how it may be | [`probe`], [`plan`], [`cost`], [`lane_maker`] |
 //! | what is served | [`registry`], [`model`], [`open`], [`places`]; what is shown of it: [`pages`], [`metrics`], [`check`] |
 //! | what all of it shares | [`daemon`] |
+//! | how frameworks get onto the machine | [`runtime`] |
 //! | the control plane | [`control`], [`loading`], [`threads`], [`cores`], [`listen`], [`runtime_folder`], [`faults`] |
 //!
 //! `main.rs` holds the allocator and the exit code, and nothing else.
@@ -47,6 +48,7 @@ pub mod registry;
 pub mod request;
 pub mod returns;
 pub mod run;
+pub mod runtime;
 pub mod runtime_folder;
 pub mod seal;
 pub mod service;

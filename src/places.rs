@@ -1,6 +1,6 @@
 //! The frameworks that are shared libraries, and where those are looked for.
 //!
-//! The *runtime folder* has a folder for each framework; `graphpiped runtime install` fills them. Not the current folder: a
+//! A *library folder* has a folder for each framework; `graphpiped runtime install` fills them. Not the current folder: a
 //! daemon does not run what it finds lying about. What is in a library is the backends' to know.
 
 use clap::ValueEnum;
@@ -35,7 +35,7 @@ impl Framework {
         }
     }
 
-    /// Its folder in the runtime folder.
+    /// Its folder in a library folder.
     pub const fn folder(self) -> &'static str {
         match self {
             Framework::Onnx => "onnxruntime",
@@ -44,13 +44,13 @@ impl Framework {
     }
 }
 
-/// The runtime folders of the system, which is where an administrator installs and where a package would.
+/// The library folders of the system, which is where an administrator installs and where a package would.
 pub const SYSTEM: [&str; 2] = ["/usr/local/lib/graphpiped", "/usr/lib/graphpiped"];
 
 /// Where the libraries are, as far as somebody said so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// The runtime folder; no other one is looked into then.
+    /// The library folder; no other one is looked into then.
     pub runtime: Option<PathBuf>,
     /// The library of ONNX Runtime, or the folder that it is in.
     pub onnxruntime: Option<PathBuf>,
@@ -66,13 +66,13 @@ impl Places {
 
     /// The folders that may hold a framework, best first.
     pub fn folders(&self, framework: Framework) -> Vec<PathBuf> {
-        let runtimes = self.runtime.as_ref().map_or_else(runtime_folders, |folder| vec![folder.clone()]);
-        runtimes.into_iter().map(|folder| folder.join(framework.folder())).collect()
+        let around = self.runtime.as_ref().map_or_else(library_folders, |folder| vec![folder.clone()]);
+        around.into_iter().map(|folder| folder.join(framework.folder())).collect()
     }
 }
 
-/// The runtime folders of the project that the daemon lies in, of the one that it was built in, and of the system.
-fn runtime_folders() -> Vec<PathBuf> {
+/// The library folders of the project that the daemon lies in, of the one that it was built in, and of the system.
+pub fn library_folders() -> Vec<PathBuf> {
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(RUNTIME);
     let executable = std::env::current_exe().unwrap_or_default();
     let mut folders: Vec<_> = of_project(&executable).into_iter().chain([built_in]).collect();
@@ -81,13 +81,13 @@ fn runtime_folders() -> Vec<PathBuf> {
     folders
 }
 
-/// The runtime folder of the project that an executable lies in (`target/release/graphpiped`), if it does.
+/// The library folder of the project that an executable lies in (`target/release/graphpiped`), if it does.
 pub fn of_project(executable: &Path) -> Option<PathBuf> {
     let target = executable.ancestors().nth(2).filter(|target| target.ends_with("target"));
     target.and_then(Path::parent).map(|project| project.join(RUNTIME))
 }
 
-/// The runtime folder in a project.
+/// The library folder in a project.
 const RUNTIME: &str = "runtime";
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     const WANTED: Wanted = Wanted { what: "it", file: "it.so", system: &[], variable: "GRAPHPIPED_NO_SUCH_VARIABLE" };
 
     #[test]
-    fn the_runtime_folder_that_is_named_is_the_only_one() {
+    fn the_library_folder_that_is_named_is_the_only_one() {
         let places = Places { runtime: Some("/r".into()), onnxruntime: None };
         assert_eq!(places.folders(Framework::Onnx), [PathBuf::from("/r/onnxruntime")]);
         assert_eq!(places.folders(Framework::Torch), [PathBuf::from("/r/torch")]);

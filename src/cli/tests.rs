@@ -8,7 +8,7 @@ fn options(args: &[&str]) -> Options {
     let args = ["graphpiped", "serve"].iter().chain(args);
     match Cli::try_parse_from(args).expect("these arguments are right").command {
         Command::Serve(serve) => serve.options,
-        other @ Command::Check(_) => unreachable!("serve was asked for, not {other:?}"),
+        other => unreachable!("serve was asked for, not {other:?}"),
     }
 }
 
@@ -23,11 +23,13 @@ fn every_flag_is_an_environment_variable() {
     use clap::CommandFactory;
     let mut command = Cli::command();
     command.build();
-    let serve = command.find_subcommand("serve").unwrap();
-    for arg in serve.get_arguments().filter(|arg| arg.get_id() != "help" && arg.get_id() != "version") {
-        let flag = arg.get_long().expect("every option is long");
-        let variable = format!("GRAPHPIPED_{}", flag.replace('-', "_").to_uppercase());
-        assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+    for name in ["serve", "check"] {
+        let subcommand = command.find_subcommand(name).unwrap();
+        for arg in subcommand.get_arguments().filter(|arg| arg.get_id() != "help" && !arg.is_positional()) {
+            let flag = arg.get_long().expect("every option is long");
+            let variable = format!("GRAPHPIPED_{}", flag.replace('-', "_").to_uppercase());
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod neighbours;
 mod pages;
 mod readme;
 mod refusals;
+mod runtime;
 mod soak;
 mod spoilt;
 mod starting;

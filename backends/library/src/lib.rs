@@ -1,7 +1,12 @@
 //! The shared library of a framework: where it is looked for, and why it cannot be loaded, in words for the operator.
 //!
-//! Each backend says what it wants ([`Wanted`]), tries what [`Locations`] finds, and decides itself whether it will do. What
-//! never will be here: what is in a library, and how one is installed.
+//! Each backend says what it wants ([`Wanted`]), tries what [`Locations`] finds, and decides itself whether it will do. Of
+//! what is in a library, only the functions that tell its version are known here (`version`). How one is installed never
+//! will be.
+
+mod version;
+
+pub use version::{VersionFunction, version};
 
 use libloading::Library;
 use std::ffi::OsString;

@@ -56,7 +56,7 @@ impl Library {
     }
 
     fn open(path: &Path) -> Result<Library, String> {
-        let (version, path) = probe(path)?;
+        let (version, path) = version(path)?;
         let environment = ort::init_from(&path).map_err(|error| error.to_string())?;
         let environment = environment.with_name("graphpiped").with_telemetry(false).build();
         let environment = environment.map_err(|error| error.to_string())?;
@@ -104,7 +104,7 @@ impl Library {
 }
 
 /// Loads a library just to see whether it will do; gives its version, and the file that it really is.
-fn probe(path: &Path) -> Result<(String, PathBuf), String> {
+pub fn version(path: &Path) -> Result<(String, PathBuf), String> {
     // SAFETY: whoever may name a library here is the operator, who might as well have named another daemon.
     let loaded = unsafe { load(path) }?;
     // SAFETY: this is the type that every version of ONNX Runtime gives to this symbol.

@@ -12,17 +12,23 @@ fn document(path: &str) -> String {
 #[test]
 fn every_flag_is_on_the_operators_page() {
     let page = document("docs/OPERATING.md");
-    for command in ["serve", "check"] {
-        let output = graphpiped().args([command, "--help"]).output().expect("it runs");
+    let commands = [
+        (&["serve"][..], "--batch"),
+        (&["check"], "--signature"),
+        (&["runtime", "list"], "--runtime"),
+        (&["runtime", "install"], "--into"),
+    ];
+    for (command, known) in commands {
+        let output = graphpiped().args(command).arg("--help").output().expect("it runs");
         let help = String::from_utf8(output.stdout).expect("text");
         let flags: Vec<&str> = help
             .lines()
             .filter_map(|line| line.trim_start().split([' ', ',', '[']).find(|word| word.starts_with("--")))
             .filter(|flag| !["--help", "--version"].contains(flag))
             .collect();
-        assert!(flags.contains(&"--intra-threads"), "{help}");
+        assert!(flags.contains(&known), "{help}");
         for flag in flags {
-            assert!(page.contains(&format!("`{flag}")), "{flag} of `graphpiped {command}` is not in docs/OPERATING.md");
+            assert!(page.contains(&format!("`{flag}")), "{flag} of {command:?} is not in docs/OPERATING.md");
         }
     }
 }

@@ -1,0 +1,133 @@
+//! A framework's folder, which appears at once and whole, or not at all.
+//!
+//! Everything is made in a scratch folder beside it, on the same file system, and put in its place with one rename; a daemon
+//! that has the old library open keeps it. A stamp in the folder says what is in it, and that it was made here: a folder
+//! without one is never replaced. A lock keeps a second installation waiting, which then finds that all is done.
+
+use super::plan::{Made, Plan};
+use super::unpack::{Amount, unpack};
+use super::{pip, stub};
+use crate::units::ByteSize;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Makes the folder of a framework in the library folder `into`, unless it is there. `say` tells whoever waits how it goes on.
+pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -> Result<(), String> {
+    let (title, version) = (plan.framework.title(), plan.version);
+    let folder = into.join(plan.framework.folder());
+    let in_into = |error: io::Error| cannot_write(into, &error);
+    if is_complete(&folder, plan) {
+        say(&format!("{title} {version} is in {} already", folder.display()));
+        return Ok(());
+    }
+    refuse_what_is_not_ours(&folder)?;
+    fs::create_dir_all(into).map_err(in_into)?;
+    let lock = File::create(into.join(LOCK)).map_err(in_into)?;
+    if lock.try_lock().is_err() {
+        say("another installation goes on there; waiting for its end");
+        lock.lock().map_err(in_into)?;
+        if is_complete(&folder, plan) {
+            say(&format!("{title} {version} is in {}", folder.display()));
+            return Ok(());
+        }
+    }
+    let scratch = Scratch::new(into.join(format!(".{}.new", plan.framework.folder()))).map_err(in_into)?;
+    say(&format!("fetching {title} {version} from the package index ({})", ByteSize(plan.bytes())));
+    let wheels = pip::download(plan, python, &scratch.0)?;
+    let fresh = scratch.0.join("fresh");
+    fs::create_dir(&fresh).map_err(in_into)?;
+    let mut amount = Amount::default();
+    for (wheel, path) in plan.wheels.iter().zip(&wheels) {
+        say(&format!("unpacking {} {}", wheel.project, wheel.version));
+        unpack(wheel, path, &fresh, &mut amount)?;
+        // Half of the room on the disk.
+        fs::remove_file(path).map_err(in_into)?;
+    }
+    plan.made.iter().try_for_each(|made| make(*made, &fresh)).map_err(in_into)?;
+    fs::write(fresh.join(STAMP), plan.stamp()).map_err(in_into)?;
+    replace(&fresh, &folder, &scratch.0.join("old")).map_err(|error| cannot_write(&folder, &error))?;
+    let Amount { files, bytes } = amount;
+    let plural = if files == 1 { "" } else { "s" };
+    say(&format!("{title} {version} is in {} ({files} file{plural}, {})", folder.display(), ByteSize(bytes)));
+    Ok(())
+}
+
+/// Says what is in a finished folder.
+const STAMP: &str = ".complete";
+/// Held by whoever installs.
+const LOCK: &str = ".lock";
+
+fn is_complete(folder: &Path, plan: &Plan<'_>) -> bool {
+    let is_stamped = fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == plan.stamp());
+    is_stamped && plan.paths().all(|path| folder.join(path).exists())
+}
+
+/// The folder is replaced as a whole, so it has to be one that was made here, or an empty one.
+fn refuse_what_is_not_ours(folder: &Path) -> Result<(), String> {
+    let shown = folder.display();
+    match folder.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("{shown}: cannot be looked at: {error}; name another folder with --into")),
+        Ok(found) if !found.is_dir() => {
+            Err(format!("{shown} is not a folder; move it away, or name another one with --into"))
+        }
+        Ok(_) if folder.join(STAMP).is_file() || folder.read_dir().is_ok_and(|mut all| all.next().is_none()) => Ok(()),
+        Ok(_) => Err(format!(
+            "{shown} holds files that this command has not put there; move them away, or name another folder with --into"
+        )),
+    }
+}
+
+fn make(made: Made<'_>, folder: &Path) -> io::Result<()> {
+    match made {
+        Made::Link(path, target) => std::os::unix::fs::symlink(target, folder.join(path)),
+        Made::Text(path, text) => fs::write(folder.join(path), text),
+        Made::Stub(path, needed) => {
+            let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+            fs::write(folder.join(path), stub::library(&name, needed))
+        }
+    }
+}
+
+/// Puts `fresh` where `folder` is, and what was there where `old` is.
+fn replace(fresh: &Path, folder: &Path, old: &Path) -> io::Result<()> {
+    if folder.exists() {
+        fs::rename(folder, old)?;
+    }
+    fs::rename(fresh, folder)
+}
+
+fn cannot_write(place: &Path, error: &io::Error) -> String {
+    let place = place.display();
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!(
+            "{place}: cannot be written: {error}; run this as root, or name a folder with --into DIR, which the daemon \
+             finds with --runtime DIR"
+        ),
+        io::ErrorKind::StorageFull => {
+            format!("{place}: cannot be written: {error}; make room, or name a folder with --into")
+        }
+        _ => format!("{place}: cannot be written: {error}; name another folder with --into"),
+    }
+}
+
+/// A folder that goes away with everything in it. Whoever has the lock may remove one that was left behind.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(folder: PathBuf) -> io::Result<Scratch> {
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir(&folder)?,
+        }
+        Ok(Scratch(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next installation.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

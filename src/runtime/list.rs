@@ -1,0 +1,121 @@
+//! What is there: each framework, where it was found, which version it is, and whether it loads.
+//!
+//! A library runs code when it is loaded, and may end the process that does it. So each is loaded by a child, which is this
+//! program again with a command that nobody else needs.
+
+use super::plan::BUILD_VERSION;
+use crate::places::{Framework, Places};
+use graphpiped_backend_library::{VersionFunction, Wanted, version};
+use std::fmt::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A line for each framework.
+pub fn list(places: &Places) -> String {
+    let mut text = String::new();
+    for framework in Framework::ALL {
+        let (state, rest) = match find(places, framework, &load_in_a_child) {
+            State::Loads { version, place } => (version, place),
+            State::Absent => ("absent".into(), remedy(framework)),
+            State::Broken(causes) => ("broken".into(), format!("{causes}; {}", remedy(framework))),
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:<11} {state:<8} {rest}", framework.as_str());
+    }
+    text
+}
+
+fn remedy(framework: Framework) -> String {
+    format!("get it with: graphpiped runtime install {}", framework.as_str())
+}
+
+/// What was found of a framework.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    /// A library that loads.
+    Loads {
+        /// Its version.
+        version: String,
+        /// Where it is.
+        place: String,
+    },
+    /// No library.
+    Absent,
+    /// Libraries that do not load, each with its cause.
+    Broken(String),
+}
+
+/// Looks where the daemon would, and tries to load what is there.
+pub fn find(places: &Places, framework: Framework, load: &dyn Fn(Framework, &Path) -> Result<String, String>) -> State {
+    let mut causes = Vec::new();
+    let wanted = wanted(framework);
+    let found = places.locations(framework, &wanted).find(&wanted, |path| {
+        let is_name = path.components().count() == 1;
+        if !is_name && !path.exists() {
+            return Err("there is no such file".into());
+        }
+        load(framework, path).map(|version| (version, path.display().to_string())).inspect_err(|cause| {
+            // That the system has none is no fault of it.
+            if !(is_name && cause.contains("cannot open shared object file")) {
+                causes.push(format!("{}: {cause}", path.display()));
+            }
+        })
+    });
+    match found {
+        Ok((version, place)) => State::Loads { version, place },
+        Err(_) if causes.is_empty() => State::Absent,
+        Err(_) => State::Broken(causes.join("; ")),
+    }
+}
+
+/// The library that stands for a framework; it has the others loaded that it needs.
+fn wanted(framework: Framework) -> Wanted {
+    match framework {
+        Framework::Onnx => graphpiped_backend_onnx::WANTED,
+        Framework::Tensorflow => Wanted {
+            what: "TensorFlow",
+            file: "libtensorflow_cc.so.2",
+            system: &["libtensorflow_cc.so.2", "libtensorflow.so.2"],
+            variable: "TENSORFLOW_DIR",
+        },
+        Framework::Torch => Wanted { what: "PyTorch", file: "lib/libtorch_cpu.so", system: &[], variable: "LIBTORCH" },
+        Framework::Mxnet => {
+            Wanted { what: "MXNet", file: "libmxnet.so", system: &["libmxnet.so"], variable: "MXNET_LIBRARY_PATH" }
+        }
+    }
+}
+
+fn load_in_a_child(framework: Framework, path: &Path) -> Result<String, String> {
+    let executable = std::env::current_exe().map_err(|error| format!("it cannot be tried: {error}"))?;
+    let output = Command::new(executable)
+        .args(["runtime", "load", framework.as_str()])
+        .arg(path)
+        // What it has to say of the machine's processor is not asked for.
+        .env("TF_CPP_MIN_LOG_LEVEL", "3")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("it cannot be tried: {error}"))?;
+    let last = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().last().unwrap_or_default().trim().to_string();
+    match (output.status.code(), output.status.signal()) {
+        (Some(0), _) => Ok(last(&output.stdout)),
+        (_, Some(signal)) => Err(format!("it ends the process that loads it (signal {signal})")),
+        _ => Err(last(&output.stderr).trim_start_matches("graphpiped: ").to_string()),
+    }
+}
+
+/// Loads a library, for good or ill, and says its version: the work of the child.
+pub fn load(framework: Framework, path: &Path) -> Result<String, String> {
+    match framework {
+        Framework::Onnx => graphpiped_backend_onnx::library::version(path).map(|(version, _)| version),
+        Framework::Tensorflow => version(path, VersionFunction::Tensorflow),
+        Framework::Mxnet => version(path, VersionFunction::MxNet),
+        Framework::Torch => {
+            version(path, VersionFunction::None)?;
+            // The library does not say it; the folder that it is in does.
+            let folder = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
+            let said = std::fs::read_to_string(folder.join(BUILD_VERSION));
+            said.map(|text| text.trim().to_string()).or_else(|_| Ok("unknown".into()))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `graphpiped runtime`: libraries that load, crash or are absent, and installations that cannot be. Nothing here uses a
+//! network; what an installation does is tested beside its code.
+
+use crate::support::daemon::root;
+use crate::support::graphpiped;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A library that does this when it is loaded.
+fn library(path: &Path, what: &str) {
+    let folder = path.parent().expect("it lies in a folder");
+    std::fs::create_dir_all(folder).expect("a folder");
+    let source = folder.join("source.c");
+    let program = format!("#include <stdlib.h>\n__attribute__((constructor)) static void start(void) {{ {what} }}\n");
+    std::fs::write(&source, program).expect("a source file");
+    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([path, &source]).status();
+    assert!(status.expect("the C compiler that Rust links with").success());
+}
+
+fn list(arguments: &[&str]) -> Vec<String> {
+    let mut command = graphpiped();
+    command.args(["runtime", "list"]).args(arguments);
+    for name in ["TENSORFLOW_DIR", "LIBTORCH", "MXNET_LIBRARY_PATH"] {
+        command.env_remove(name);
+    }
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_string).collect()
+}
+
+#[test]
+fn a_library_that_ends_its_process_does_not_end_the_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(root().join("runtime/onnxruntime"), folder.path().join("onnxruntime")).expect("a link");
+    library(&folder.path().join("mxnet/libmxnet.so"), "abort();");
+    library(&folder.path().join("tensorflow/libtensorflow_cc.so.2"), "");
+    library(&folder.path().join("torch/lib/libtorch_cpu.so"), "");
+    std::fs::write(folder.path().join("torch/build-version"), "9.8.7\n").expect("it is written");
+    let place = folder.path().to_str().expect("text");
+    let lines = list(&["--runtime", place]);
+    let expected = [
+        format!("onnx        1.32.0   {place}/onnxruntime/libonnxruntime.so"),
+        format!(
+            "tensorflow  broken   {place}/tensorflow/libtensorflow_cc.so.2: it is another library (there is no TF_Version \
+             in it); get it with: graphpiped runtime install tensorflow"
+        ),
+        format!("torch       9.8.7    {place}/torch/lib/libtorch_cpu.so"),
+        format!(
+            "mxnet       broken   {place}/mxnet/libmxnet.so: it ends the process that loads it (signal 6); get it with: \
+             graphpiped runtime install mxnet"
+        ),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_is_absent_is_said_with_the_command_that_gets_it() {
+    let lines = list(&["--runtime", "/nonexistent", "--onnxruntime", "/nonexistent/libonnxruntime.so"]);
+    let expected = ["onnx", "tensorflow", "torch", "mxnet"];
+    for (line, name) in lines.iter().zip(expected) {
+        assert_eq!(*line, format!("{name:<11} absent   get it with: graphpiped runtime install {name}"));
+    }
+    assert_eq!(lines.len(), expected.len());
+}
+
+/// An installation with a Python that does this.
+fn install(folder: &Path, python: &str, frameworks: &[&str]) -> Output {
+    let path = folder.join("bin");
+    std::fs::create_dir_all(&path).expect("a folder");
+    std::fs::write(path.join("python3"), format!("#!/bin/sh\n{python}\n")).expect("a script");
+    std::fs::set_permissions(path.join("python3"), PermissionsExt::from_mode(0o755)).expect("it is ours");
+    let mut command = graphpiped();
+    command.args(["runtime", "install"]).args(frameworks).arg("--into").arg(folder.join("libraries"));
+    command.env("PATH", format!("{}:/usr/bin:/bin", path.display())).output().expect("it runs")
+}
+
+#[test]
+fn an_installation_that_fails_says_why_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (python, expected) in [
+        ("exit 1", "python3 has no pip; "),
+        ("test \"$3\" != download", "pip could not download and check ONNX Runtime 1.32.0"),
+    ] {
+        let output = install(folder.path(), python, &["onnx", "mxnet"]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let last = text.lines().last().expect("a line");
+        assert!(last.starts_with(&format!("graphpiped: {expected}")), "{text}");
+        assert!(!folder.path().join("libraries/onnxruntime").exists());
+    }
+    let output = install(folder.path(), "exit 1", &["caffe"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("[possible values: onnx, tensorflow, torch, mxnet]"), "{text}");
+}
+
+#[test]
+fn what_is_there_is_not_fetched_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let libraries = folder.path().join("libraries");
+    std::fs::create_dir(&libraries).expect("a folder");
+    std::os::unix::fs::symlink(root().join("runtime/onnxruntime"), libraries.join("onnxruntime")).expect("a link");
+    let output = install(folder.path(), "exit 1", &["onnx"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("ONNX Runtime 1.32.0 is in ") && text.contains(" already"), "{text}");
+}
