@@ -27,10 +27,11 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
     if lock.try_lock().is_err() {
         say("another installation goes on there; waiting for its end");
         lock.lock().map_err(in_into)?;
-        if is_complete(&folder, plan) {
-            say(&format!("{title} {version} is in {}", folder.display()));
-            return Ok(());
-        }
+    }
+    // Another one may have ended in the meantime.
+    if is_complete(&folder, plan) {
+        say(&format!("{title} {version} is in {}", folder.display()));
+        return Ok(());
     }
     let scratch = Scratch::new(into.join(format!(".{}.new", plan.framework.folder()))).map_err(in_into)?;
     say(&format!("fetching {title} {version} from the package index ({})", ByteSize(plan.bytes())));

@@ -3,7 +3,6 @@
 
 use crate::support::daemon::root;
 use crate::support::graphpiped;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -68,8 +67,11 @@ fn what_is_absent_is_said_with_the_command_that_gets_it() {
 fn install(folder: &Path, python: &str, frameworks: &[&str]) -> Output {
     let path = folder.join("bin");
     std::fs::create_dir_all(&path).expect("a folder");
-    std::fs::write(path.join("python3"), format!("#!/bin/sh\n{python}\n")).expect("a script");
-    std::fs::set_permissions(path.join("python3"), PermissionsExt::from_mode(0o755)).expect("it is ours");
+    std::fs::write(path.join("script"), format!("#!/bin/sh\n{python}\n")).expect("a script");
+    // By another process: a child that another test has just begun may have inherited a file that is open for writing,
+    // and such a one cannot be run.
+    let copied = Command::new("install").args(["-m", "755"]).args([path.join("script"), path.join("python3")]).status();
+    assert!(copied.expect("it runs").success());
     let mut command = graphpiped();
     command.args(["runtime", "install"]).args(frameworks).arg("--into").arg(folder.join("libraries"));
     command.env("PATH", format!("{}:/usr/bin:/bin", path.display())).output().expect("it runs")

@@ -64,6 +64,7 @@ mod tests {
         assert_eq!(of_names(&script), Ok(Format::TorchScript));
         let weights = ["archive/data.pkl", "archive/byteorder", "archive/data/0", "archive/version"];
         assert!(why_not(&weights).starts_with("holds weights only and no program"));
+        assert!(why_not(&["m/data.pkl", "m/constants.pkl"]).starts_with("holds weights only"), "there is no code");
         let compiled = [
             "m/data/aotinductor/model/c1.wrapper.so",
             "m/data/aotinductor/model/c1.wrapper_metadata.json",

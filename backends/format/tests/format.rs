@@ -119,6 +119,9 @@ fn one_net_of_caffe2_is_half_a_model_and_the_folder_of_both_is_one() {
     assert_refused(&net_def(), "is one of the two nets of a Caffe2 model; name a folder");
     let fill = [field(2, b"w"), field(4, b"GivenTensorFill"), field(5, &field(1, b"shape"))].concat();
     assert_refused(&field(2, &fill), "is one of the two nets of a Caffe2 model");
+    let no_type = [field(1, b"x"), field(2, b"y"), field(4, b"\x0a\x01x")].concat();
+    let why = of(&[field(1, b"net"), field(2, &no_type)].concat()).expect_err("a message is no operator's type");
+    assert!(why.starts_with("is not a model of any format"), "{why}");
     let folder = folder();
     write(folder.path(), "predict_net.pb", &net_def());
     assert!(refusal(folder.path()).expect_err("half").contains("no init_net.pb"));
