@@ -31,6 +31,10 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ),
     // What a file is, by its bytes: no framework, and not who opens it.
     ("graphpiped-model-format", &[]),
+    (
+        "graphpiped-backend-tensorflow",
+        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+    ),
     // Shared libraries: not what is in them.
     ("graphpiped-backend-library", &[]),
     // What is asked of every backend: none of them.
@@ -56,11 +60,12 @@ const EVERYONE: &[&str] = &[
     "graphpiped-model-format",
     "graphpiped-backend-echo",
     "graphpiped-backend-onnx",
+    "graphpiped-backend-tensorflow",
     "graphpipe-client",
 ];
 
 /// Crates of others that would bring knowledge where it does not belong: who may depend on them, tests and benches aside.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 10] = [
     ("io-uring", &["graphpiped-transport"]),
     ("httparse", &["graphpiped-transport", "graphpipe-loadgen"]),
     ("tokio", &["graphpiped"]),
@@ -69,16 +74,18 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("toml", &["graphpiped"]),
     ("mimalloc", &["graphpiped"]),
     ("ort", &["graphpiped-backend-onnx"]),
+    ("prost", &["graphpiped-backend-tensorflow"]),
     ("flatbuffers", &["graphpipe-schema"]),
 ];
 
 /// The crates that contain unsafe code. Every other one forbids it.
-const UNSAFE: [&str; 5] = [
+const UNSAFE: [&str; 6] = [
     "graphpiped-batch",
     "graphpiped-memory",
     "graphpiped-transport",
     "graphpiped-backend-library",
     "graphpiped-backend-onnx",
+    "graphpiped-backend-tensorflow",
 ];
 
 /// The crate that denies it instead: FlatBuffers' compiler wrote some, in a module that is excepted.

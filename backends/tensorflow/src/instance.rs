@@ -1,0 +1,189 @@
+//! One run: tensors over the caller's memory in, TensorFlow's own memory lent.
+//!
+//! TensorFlow compares neither the shapes that are fed with those of the graph nor, everywhere, the types, so that is done
+//! here. Memory that is prepared for outputs stays as it is: there is no way to tell TensorFlow of it. An output that is
+//! asked for more than once is computed once; one that is an input, not at all.
+
+use crate::graph::List;
+use crate::model::Shared;
+use crate::one_line;
+use crate::tensor::{ALIGN, Lent, Tensor};
+use graphpipe_schema::{DType, Shape};
+use graphpiped_backend_api::{
+    Dim, Elements, Input, Inputs, Instance, Kept, OutputSlot, Produced, RunError, TensorSpec,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of inputs that did not begin at a multiple of 64, and were copied therefore: TensorFlow computes with vectors of
+/// that size. Of all models of the process, since it began.
+pub fn copied_input_bytes() -> u64 {
+    COPIED_BYTES.load(Ordering::Relaxed)
+}
+
+/// Relaxed, as nothing hangs on it.
+static COPIED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// The right to run a model. Instances share one session; see [`crate::graph`] for why they may.
+pub(crate) struct TensorflowInstance {
+    shared: Arc<Shared>,
+}
+
+impl TensorflowInstance {
+    pub fn new(shared: Arc<Shared>) -> TensorflowInstance {
+        TensorflowInstance { shared }
+    }
+}
+
+impl Instance for TensorflowInstance {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+        let shared = &*self.shared;
+        let positions = checked(shared, inputs)?;
+        let count = shared.signature.outputs.len();
+        if let Some(slot) = outputs.iter().find(|slot| slot.index >= count) {
+            return Err(RunError::Model(format!("the model has no output {}", slot.index)));
+        }
+        let computed = outputs.iter().map(|slot| slot.index).filter(|&index| shared.passed[index].is_none());
+        let fetched = shared.combinations.fetched(computed);
+        let is_computed = outputs.iter().any(|slot| shared.passed[slot.index].is_none());
+        let mut made: List<Option<Tensor>> = List::new();
+        if is_computed {
+            let values = values(shared, inputs, &positions)?;
+            let tensors = shared.session.run(&values, fetched).map_err(|failure| failure.of_run())?;
+            made.extend(tensors.into_iter().map(Some));
+        }
+        for at in 0..outputs.len() {
+            let index = outputs[at].index;
+            let earlier = outputs[..at].iter().find(|slot| slot.index == index);
+            let produced = match (shared.passed[index], earlier) {
+                (Some(input), _) => Produced::SameAsInput(positions[input]),
+                (None, Some(slot)) => again(slot.produced.as_ref()),
+                (None, None) => {
+                    let place = fetched.iter().position(|fetched| *fetched == index);
+                    let tensor = place.and_then(|place| made.get_mut(place)?.take());
+                    let tensor = tensor.expect("what is asked for is fetched, and taken once");
+                    produced(tensor, inputs).map_err(|cause| of_output(shared, index, &cause))?
+                }
+            };
+            outputs[at].produced = Some(produced);
+        }
+        Ok(())
+    }
+}
+
+/// Where in the list each input of the signature is. All of them have to be there, once, and to be what the signature says.
+fn checked(shared: &Shared, inputs: &Inputs<'_>) -> Result<List<usize>, RunError> {
+    let specs = &shared.signature.inputs;
+    let mut positions: List<Option<usize>> = specs.iter().map(|_| None).collect();
+    for (position, input) in inputs.iter().enumerate() {
+        let spec = specs.get(input.index);
+        let spec = spec.ok_or_else(|| RunError::Model(format!("the model has no input {}", input.index)))?;
+        let of_input = |cause: String| format!("input {}: {cause}", spec.name);
+        if positions[input.index].replace(position).is_some() {
+            return Err(RunError::Model(of_input("it is given twice".into())));
+        }
+        fits(spec, input).map_err(|cause| RunError::Model(of_input(cause)))?;
+        if let (DType::Bool, Elements::Bytes(bytes)) = (input.dtype, input.elements)
+            && let Some(at) = bytes.iter().position(|&byte| byte > 1)
+        {
+            // To C++ any other byte in a bool is undefined behaviour, and the client wrote these bytes.
+            return Err(RunError::Request(of_input(format!("element {at} is {}, and a bool is 0 or 1", bytes[at]))));
+        }
+    }
+    let there = positions.iter().zip(specs).map(|(position, spec)| {
+        position.ok_or_else(|| RunError::Model(format!("input {} is missing", spec.name)))
+    });
+    there.collect()
+}
+
+/// Whether an input is of the type and shape that the signature says.
+fn fits(spec: &TensorSpec, input: &Input<'_>) -> Result<(), String> {
+    let is_text = matches!(input.elements, Elements::Strings(_));
+    if input.dtype != spec.dtype || is_text != (spec.dtype == DType::String) {
+        return Err(format!("it is {}, and the model takes {}", input.dtype, spec.dtype));
+    }
+    let Some(dims) = spec.dims.as_deref() else { return Ok(()) };
+    let is_size = |(dim, &size): (&Dim, &i64)| match dim {
+        Dim::Fixed(fixed) => u64::try_from(size) == Ok(*fixed),
+        Dim::Symbol(_) | Dim::Any => true,
+    };
+    if dims.len() != input.shape.len() || !dims.iter().zip(input.shape).all(is_size) {
+        return Err(format!("its shape is {:?}, and the model takes {spec}", input.shape));
+    }
+    Ok(())
+}
+
+/// A tensor for each input, in the signature's order.
+fn values(shared: &Shared, inputs: &Inputs<'_>, positions: &[usize]) -> Result<List<Tensor>, RunError> {
+    // Asked for once, and only if somebody may refer to the caller's memory.
+    let mut kept = None;
+    let value = |&position: &usize| {
+        let input = &inputs[position];
+        value(shared, inputs, input, &mut kept).map_err(|cause| {
+            let name = &shared.signature.inputs[input.index].name;
+            RunError::Model(format!("input {name}: {}", one_line(&cause)))
+        })
+    };
+    positions.iter().map(value).collect()
+}
+
+fn value(
+    shared: &Shared,
+    inputs: &Inputs<'_>,
+    input: &Input<'_>,
+    kept: &mut Option<Kept>,
+) -> Result<Tensor, String> {
+    let bytes = match input.elements {
+        Elements::Strings(elements) => return Tensor::strings(shared.api, input.shape, elements),
+        Elements::Bytes(bytes) => bytes,
+    };
+    if bytes.is_empty() || bytes.as_ptr().addr() % ALIGN != 0 {
+        COPIED_BYTES.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        return Tensor::copied(shared.api, input.dtype, input.shape, bytes);
+    }
+    let kept = Arc::clone(kept.get_or_insert_with(|| inputs.keep()));
+    // SAFETY: `bytes` are elements of one of the inputs, which is what `Inputs::keep` keeps as they are.
+    unsafe { Tensor::over(shared.api, input.dtype, input.shape, bytes, kept) }
+}
+
+/// What became of an output that TensorFlow has made.
+fn produced(tensor: Tensor, inputs: &Inputs<'_>) -> Result<Produced, String> {
+    let (dtype, shape) = tensor.kind()?;
+    let count = shape.elements().ok_or("its shape has no size")?;
+    if dtype == DType::String {
+        return Ok(Produced::Strings { shape, elements: tensor.read_strings(count as usize)? });
+    }
+    if shape.bytes(dtype) != Some(tensor.bytes() as u64) {
+        return Err(format!("{} bytes are not a {dtype} tensor of shape {shape}", tensor.bytes()));
+    }
+    // A graph may give back an input, or a part of it. Then TensorFlow's reference ends here.
+    if let Some(produced) = Produced::in_an_input(inputs, dtype, shape, tensor.start()) {
+        return Ok(produced);
+    }
+    let lent = |shape: Shape, owner| Ok(Produced::Lent { shape, dtype, owner });
+    match count {
+        0 => lent(shape, Arc::new([0_u8; 0])),
+        _ => lent(shape, Arc::new(Lent::new(tensor).ok_or("its elements are nowhere")?)),
+    }
+}
+
+/// The result of an earlier slot, for another slot that asks for the same output.
+fn again(earlier: Option<&Produced>) -> Produced {
+    match earlier {
+        Some(Produced::Lent { shape, dtype, owner }) => {
+            Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::clone(owner) }
+        }
+        Some(&Produced::OfInput { position, start, shape, dtype }) => {
+            Produced::OfInput { position, start, shape, dtype }
+        }
+        Some(Produced::Strings { shape, elements }) => Produced::Strings { shape: *shape, elements: elements.clone() },
+        Some(Produced::InPlace | Produced::SameAsInput(_)) | None => {
+            unreachable!("what is computed is lent, part of an input or strings, and set before this slot")
+        }
+    }
+}
+
+fn of_output(shared: &Shared, index: usize, cause: &str) -> RunError {
+    let name = &shared.signature.outputs[index].name;
+    RunError::Model(format!("output {name}: {}", one_line(cause)))
+}

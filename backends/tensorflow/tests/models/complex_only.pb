@@ -1,0 +1,10 @@
+
+7
+xPlaceholder*
+dtype0*
+shape:ÿÿÿÿÿÿÿÿÿ
+'
+cComplexxx*
+
+Tout0*
+T0"ª
