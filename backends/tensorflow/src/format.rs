@@ -56,7 +56,8 @@ fn folder(path: &Path) -> Result<SavedModel, String> {
     }
     let bytes = content(&file).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
     let model = SavedModel::decode(bytes.as_slice()).ok().filter(|model| !model.meta_graphs.is_empty());
-    model.ok_or_else(|| format!("its {SAVED_MODEL} is damaged or not a SavedModel's; copy it again, or export it again"))
+    model
+        .ok_or_else(|| format!("its {SAVED_MODEL} is damaged or not a SavedModel's; copy it again, or export it again"))
 }
 
 /// Why a folder is no SavedModel, by what people mistake for one.
@@ -78,7 +79,9 @@ fn no_saved_model(path: &Path) -> String {
         .filter_map(|folder| folder.file_name()?.to_str()?.parse::<u64>().ok())
         .max();
     match latest {
-        Some(version) => format!("holds versions of a model; name one of them, such as {}", path.join(version.to_string()).display()),
+        Some(version) => {
+            format!("holds versions of a model; name one of them, such as {}", path.join(version.to_string()).display())
+        }
         None => format!("is a folder without a {SAVED_MODEL}; name a SavedModel's own folder, or a frozen graph (.pb)"),
     }
 }

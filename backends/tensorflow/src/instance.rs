@@ -7,6 +7,7 @@
 use crate::graph::List;
 use crate::model::Shared;
 use crate::one_line;
+use crate::status::Failure;
 use crate::tensor::{ALIGN, Lent, Tensor};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
@@ -49,7 +50,7 @@ impl Instance for TensorflowInstance {
         let mut made: List<Option<Tensor>> = List::new();
         if is_computed {
             let values = values(shared, inputs, &positions)?;
-            let tensors = shared.session.run(&values, fetched).map_err(|failure| failure.of_run())?;
+            let tensors = shared.session.run(&values, fetched).map_err(Failure::of_run)?;
             made.extend(tensors.into_iter().map(Some));
         }
         for at in 0..outputs.len() {
@@ -90,9 +91,10 @@ fn checked(shared: &Shared, inputs: &Inputs<'_>) -> Result<List<usize>, RunError
             return Err(RunError::Request(of_input(format!("element {at} is {}, and a bool is 0 or 1", bytes[at]))));
         }
     }
-    let there = positions.iter().zip(specs).map(|(position, spec)| {
-        position.ok_or_else(|| RunError::Model(format!("input {} is missing", spec.name)))
-    });
+    let there = positions
+        .iter()
+        .zip(specs)
+        .map(|(position, spec)| position.ok_or_else(|| RunError::Model(format!("input {} is missing", spec.name))));
     there.collect()
 }
 
@@ -127,12 +129,7 @@ fn values(shared: &Shared, inputs: &Inputs<'_>, positions: &[usize]) -> Result<L
     positions.iter().map(value).collect()
 }
 
-fn value(
-    shared: &Shared,
-    inputs: &Inputs<'_>,
-    input: &Input<'_>,
-    kept: &mut Option<Kept>,
-) -> Result<Tensor, String> {
+fn value(shared: &Shared, inputs: &Inputs<'_>, input: &Input<'_>, kept: &mut Option<Kept>) -> Result<Tensor, String> {
     let bytes = match input.elements {
         Elements::Strings(elements) => return Tensor::strings(shared.api, input.shape, elements),
         Elements::Bytes(bytes) => bytes,

@@ -6,7 +6,7 @@
 
 use crate::sys::Api;
 use graphpiped_backend_library::{Loaded, Locations, Wanted, load};
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -59,6 +59,10 @@ impl Library {
         // never unloaded.
         let api = unsafe { Api::of(&loaded) };
         let api = api.map_err(|name| format!("it is not a whole TensorFlow (there is no {name} in it)"))?;
+        // Who asks for TensorFlow's log by its variable gets it.
+        if std::env::var_os("TF_CPP_MIN_LOG_LEVEL").is_none() {
+            silence(&loaded);
+        }
         Ok(Library { api, version, path: loaded.path })
     }
 }
@@ -75,6 +79,24 @@ fn version(loaded: &Loaded) -> Result<String, String> {
     }
     // SAFETY: it is not null; the string ends with NUL and is never changed.
     Ok(unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned())
+}
+
+/// Makes TensorFlow say nothing but why it ends the process. Whatever goes wrong comes back as an error with the same
+/// words; a line of its own for each would let a client fill the log.
+///
+/// There is no function for it in C, and its environment variable must not be written while other threads may read the
+/// environment. What TensorFlow itself calls has the date of its logging library in its name, so this works with the
+/// version that the daemon installs, and for others the operator sets the variable.
+fn silence(loaded: &Loaded) {
+    const NAME: &[u8] = b"_ZN4absl12lts_2025081412log_internal17RawSetMinLogLevelENS0_18LogSeverityAtLeastE\0";
+    const FATAL: c_int = 3;
+    // SAFETY: the name itself says that it takes one enumeration, which is an `int`, and is of this date's interface; it
+    // returns nothing.
+    let set = unsafe { loaded.library.get::<unsafe extern "C" fn(c_int)>(NAME) };
+    if let Ok(set) = set {
+        // SAFETY: it stores one number, atomically.
+        unsafe { set(FATAL) };
+    }
 }
 
 fn is_new_enough(version: &str) -> bool {

@@ -50,8 +50,8 @@ impl TensorflowModel {
         let failed = |cause: String| OpenError::Model(format!("{}: {cause}", path.display()));
         // All that can be said without TensorFlow is said before it is loaded.
         let read = read(found, path, options).map_err(failed)?;
-        let library = Library::load(locations)
-            .map_err(|cause| OpenError::Framework(format!("{}: {cause}", path.display())))?;
+        let library =
+            Library::load(locations).map_err(|cause| OpenError::Framework(format!("{}: {cause}", path.display())))?;
         let session = session(library, path, &read, options.intra_threads.max(1));
         let refused = |failure: Failure| failure.of_open(format!("{}: {}", path.display(), refusal(library, &failure)));
         let mut session = session.map_err(refused)?;

@@ -9,6 +9,7 @@ use crate::protobuf;
 use crate::types;
 use graphpipe_schema::shape::RANK_MAX;
 use graphpiped_backend_api::{Dim, TensorSpec};
+use std::collections::BTreeMap;
 
 /// One input or output.
 #[derive(Clone, Debug)]
@@ -60,18 +61,16 @@ pub(crate) fn of_signature(
     signature: &protobuf::Signature,
     given: Given<'_>,
 ) -> Result<Outlets, String> {
-    let side = |names: &[String], declared: &std::collections::BTreeMap<String, protobuf::Tensor>| {
+    let side = |names: &[String], declared: &BTreeMap<String, protobuf::Tensor>| {
         let all = declared.keys().cloned().collect::<Vec<_>>();
         let names = if names.is_empty() { all } else { names.to_vec() };
-        let read = |name: String| match declared.get(&name) {
-            Some(tensor) => {
-                let outlet = of_declared(graph, &name, tensor);
-                (name, outlet)
-            }
-            None => {
+        let read = |name: String| {
+            let Some(tensor) = declared.get(&name) else {
                 let tensor = TensorName::parse(&name);
-                (tensor.to_string(), of_tensor(graph, tensor))
-            }
+                return (tensor.to_string(), of_tensor(graph, tensor));
+            };
+            let outlet = of_declared(graph, &name, tensor);
+            (name, outlet)
         };
         names.into_iter().map(read).collect::<Vec<_>>()
     };

@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn the_graph_is_the_one_that_is_for_serving_alone() {
         let folder = Path::new("/no/such/folder");
-        let model = |graphs: &[&[&str]]| SavedModel { meta_graphs: graphs.iter().map(|tags| graph(tags, &[])).collect() };
+        let model =
+            |graphs: &[&[&str]]| SavedModel { meta_graphs: graphs.iter().map(|tags| graph(tags, &[])).collect() };
         let found = for_serving(model(&[&["train"], &["serve"]]), folder).expect("the second one");
         assert_eq!(found.purpose.expect("it has tags").tags, ["serve"]);
         let message = for_serving(model(&[&["train"], &["serve", "gpu"]]), folder).expect_err("there is none");

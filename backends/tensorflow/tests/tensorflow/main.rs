@@ -5,4 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod conformance;
+mod digits;
+mod errors;
+mod memory;
+mod names;
+mod processes;
+mod runs;
+mod signatures;
 mod support;

@@ -1,0 +1,200 @@
+//! What a bad model or a bad run gets: one line, with TensorFlow's own words.
+
+use crate::support::{backend, floats, input, lent, open, path_of, run, run_list, try_open};
+use graphpipe_schema::DType;
+use graphpiped_backend_api::{Backend, Elements, Input, OpenError, Options, Produced, RunError};
+use graphpiped_backend_conformance::{Aligned, Watched};
+use graphpiped_backend_tensorflow::{Locations, TensorflowBackend};
+use std::fs;
+use std::path::Path;
+
+fn refused(path: &Path) -> String {
+    match try_open(path, &Options::default()) {
+        Err(OpenError::Model(message)) => {
+            assert!(!message.contains('\n'), "{message}");
+            let prefix = format!("{}: ", path.display());
+            message.strip_prefix(&prefix).unwrap_or_else(|| panic!("the path comes first: {message}")).to_string()
+        }
+        Err(OpenError::Framework(message) | OpenError::Machine(message)) => panic!("{message}"),
+        Ok(_) => panic!("{} was opened", path.display()),
+    }
+}
+
+fn failed(result: Result<Vec<Produced>, RunError>) -> String {
+    let (RunError::Model(message) | RunError::Request(message)) = result.expect_err("the run fails") else {
+        panic!("it is neither the framework's fault nor the machine's")
+    };
+    assert!(!message.is_empty() && !message.contains('\n'), "{message}");
+    message
+}
+
+/// A copy of a SavedModel.
+fn copy(name: &str, into: &Path) {
+    fs::create_dir_all(into.join("variables")).expect("a folder");
+    for file in ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"] {
+        fs::copy(path_of(name).join(file), into.join(file)).expect("a copy");
+    }
+}
+
+#[test]
+fn models_that_cannot_be_served_are_refused_with_cause_and_remedy() {
+    let cases = [
+        (
+            "unknown_operation.pb",
+            "it cannot be loaded; TensorFlow 2.",
+            "; its operations have to be known to this version",
+        ),
+        (
+            "complex_only.pb",
+            "no output can be served (c is a tensor of complex numbers); ",
+            "with a plain tensor as output",
+        ),
+        ("complex_input.pb", "input x is a tensor of complex numbers, which GraphPipe cannot carry; ", "as inputs"),
+        ("rank17.pb", "input x is a tensor of 17 dimensions, of 16 at most, which", "as inputs"),
+        ("training", "none of its graphs is tagged \"serve\" alone (there is train); ", "export it for serving"),
+    ];
+    for (name, cause, remedy) in cases {
+        let message = refused(&path_of(name));
+        assert!(message.starts_with(cause) && message.contains(remedy), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_saved_model_without_its_variables_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    copy("weighted", folder.path());
+    assert!(try_open(folder.path(), &Options::default()).is_ok(), "a copy is as good");
+    fs::remove_file(folder.path().join("variables/variables.data-00000-of-00001")).expect("the weights");
+    let message = refused(folder.path());
+    assert!(
+        message.contains("variables.data-00000-of-00001") && message.contains("its files have to be whole"),
+        "{message}"
+    );
+    fs::remove_dir_all(folder.path().join("variables")).expect("the folder");
+    let message = refused(folder.path());
+    let expected = "its graph has variables, and there is no variables/variables.index; copy the whole folder";
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn a_saved_model_whose_weights_are_cut_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    copy("weighted", folder.path());
+    let weights = folder.path().join("variables/variables.data-00000-of-00001");
+    let whole = fs::read(&weights).expect("the weights");
+    fs::write(&weights, &whole[..4]).expect("a file");
+    assert!(refused(folder.path()).contains("its files have to be whole"));
+}
+
+#[test]
+fn the_file_of_a_saved_model_is_told_from_a_graph() {
+    let message = refused(&path_of("double").join("saved_model.pb"));
+    assert_eq!(message, "is the file of a SavedModel; name the folder that it is in");
+}
+
+#[test]
+fn graphs_that_are_cut_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("m.pb");
+    let whole = fs::read(path_of("two_by_two.pb")).expect("a model");
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).expect("a file");
+        if let Err(error) = try_open(&path, &Options::default()) {
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_absent_model_is_reported_even_without_the_library() {
+    let nowhere = Locations { explicit: Some("/no/such.so".into()), ..Locations::default() };
+    let backend = TensorflowBackend::new(nowhere);
+    let open = |path: &Path, options: &Options| backend.open(path, options).err().expect("it is refused");
+    let error = open(Path::new("/no/such.pb"), &Options::default());
+    assert!(matches!(&error, OpenError::Model(message) if message.starts_with("/no/such.pb: ")), "{error}");
+    let options = Options { signature: Some("absent".into()), ..Options::default() };
+    let error = open(&path_of("signatures"), &options);
+    assert!(error.to_string().contains("its signatures are aliases"), "{error}");
+}
+
+#[test]
+fn a_value_that_the_model_refuses_fails_the_run_and_no_later_one() {
+    let model = open("gather.pb");
+    let mut instance = model.instance().expect("an instance");
+    let indices = |values: [i64; 2]| Watched::new(vec![Aligned::of(&values.map(i64::to_le_bytes).concat())]);
+    let mut gather = |values| {
+        let memory = indices(values);
+        let inputs = [Input { dtype: DType::Int64, ..input(0, &[2], memory.piece(0)) }];
+        run_list(&mut *instance, &memory, &inputs, &[0])
+    };
+    for _ in 0..3 {
+        let message = failed(gather([1, 99]));
+        assert!(message.contains("99 is not in [0, 3)"), "{message}");
+        assert_eq!(lent(&gather([2, 0]).expect("it runs")[0]).0, [30.0, 10.0]);
+    }
+}
+
+#[test]
+fn a_run_that_fails_keeps_no_memory() {
+    let model = open("pairs");
+    let mut instance = model.instance().expect("an instance");
+    let memory = floats(&[1.0; 12]);
+    failed(run(&mut *instance, &memory, &[3, 4], &[0]));
+    assert_eq!(memory.references(), 0);
+}
+
+#[test]
+fn inputs_that_do_not_fit_the_model_never_reach_the_library() {
+    let model = open("double");
+    let mut instance = model.instance().expect("an instance");
+    let memory = floats(&[0.0; 12]);
+    let bytes = memory.piece(0);
+    let mut fail = |inputs: &[Input<'_>], outputs: &[usize]| failed(run_list(&mut *instance, &memory, inputs, outputs));
+    assert_eq!(fail(&[], &[0]), "input x is missing");
+    assert_eq!(fail(&[input(1, &[3, 4], bytes)], &[0]), "the model has no input 1");
+    assert_eq!(fail(&[input(0, &[3, 4], bytes)], &[1]), "the model has no output 1");
+    assert_eq!(fail(&[input(0, &[3, 4], bytes), input(0, &[3, 4], bytes)], &[0]), "input x: it is given twice");
+    let integers = Input { dtype: DType::Int32, ..input(0, &[3, 4], bytes) };
+    assert_eq!(fail(&[integers], &[0]), "input x: it is int32, and the model takes float32");
+    let strings = Input { elements: Elements::Strings(&[b"a"]), ..input(0, &[1, 1], bytes) };
+    assert_eq!(fail(&[strings], &[0]), "input x: it is float32, and the model takes float32");
+    for shape in [&[12][..], &[4, 3], &[3, 4, 1], &[]] {
+        let message = fail(&[input(0, shape, bytes)], &[0]);
+        assert_eq!(message, format!("input x: its shape is {shape:?}, and the model takes x float32 [?, 4]"));
+    }
+    for rows in [4, 2, -3, i64::MAX] {
+        let message = fail(&[input(0, &[rows, 4], bytes)], &[0]);
+        assert_eq!(message, format!("input x: 48 bytes are not a float32 tensor of shape [{rows}, 4]"));
+    }
+}
+
+#[test]
+fn shapes_that_would_end_the_process_never_reach_the_library() {
+    // TensorFlow multiplies the sizes whether or not one of them is 0, and ends the process where the product is too large.
+    let model = open("identity_float32");
+    let mut instance = model.instance().expect("an instance");
+    let memory = floats(&[]);
+    for shape in [&[i64::MAX, 2, 0][..], &[0, 1 << 62, 2], &[1 << 40, 2, 0]] {
+        let message = failed(run(&mut *instance, &memory, shape, &[0]));
+        assert_eq!(message, format!("input x: 0 bytes are not a float32 tensor of shape {shape:?}"));
+    }
+    assert!(run(&mut *instance, &memory, &[0, 7], &[0]).is_ok());
+    let model = open("identity_string.pb");
+    let strings = |shape| Input { index: 0, dtype: DType::String, shape, elements: Elements::Strings(&[]) };
+    let result = run_list(&mut *model.instance().expect("an instance"), &memory, &[strings(&[0, 1 << 62, 2])], &[0]);
+    assert_eq!(failed(result), "input x: 0 strings are not a tensor of such a shape");
+}
+
+#[test]
+fn a_bool_that_is_neither_0_nor_1_never_reaches_the_library() {
+    let memory = Watched::new(vec![Aligned::of(&[0, 1, 2, 1])]);
+    let model = open("identity_bool");
+    let inputs = [Input { dtype: DType::Bool, ..input(0, &[4], memory.piece(0)) }];
+    let message = failed(run_list(&mut *model.instance().expect("an instance"), &memory, &inputs, &[0]));
+    assert_eq!(message, "input x: element 2 is 2, and a bool is 0 or 1");
+}
+
+#[test]
+fn the_backend_is_named_tensorflow() {
+    assert_eq!(backend().name(), "tensorflow");
+}
