@@ -27,8 +27,8 @@ impl Combinations {
     }
 
     /// What to fetch for who wants these outputs, which may come in any order and more than once; never less than that.
-    pub fn fetched(&self, wanted: impl Iterator<Item = usize>) -> &[usize] {
-        let mut wanted: List<usize> = wanted.collect();
+    pub fn fetched(&self, wanted: &[usize]) -> &[usize] {
+        let mut wanted: List<usize> = wanted.into();
         wanted.sort_unstable();
         wanted.dedup();
         if *wanted == *self.all {
@@ -47,9 +47,9 @@ mod tests {
     #[test]
     fn the_same_outputs_are_the_same_combination_in_any_order() {
         let combinations = Combinations::of((0..4).collect());
-        assert_eq!(combinations.fetched([2, 1, 2].into_iter()), [1, 2]);
-        assert_eq!(combinations.fetched([1, 2].into_iter()), [1, 2]);
-        assert_eq!(combinations.fetched([3, 0, 1, 2].into_iter()), [0, 1, 2, 3]);
+        assert_eq!(combinations.fetched(&[2, 1, 2]), [1, 2]);
+        assert_eq!(combinations.fetched(&[1, 2]), [1, 2]);
+        assert_eq!(combinations.fetched(&[3, 0, 1, 2]), [0, 1, 2, 3]);
         assert_eq!(combinations.known.iter().filter(|known| known.get().is_some()).count(), 1);
     }
 
@@ -57,9 +57,9 @@ mod tests {
     fn when_there_are_many_all_outputs_are_fetched() {
         let combinations = Combinations::of((0..40).collect());
         for output in 0..16 {
-            assert_eq!(combinations.fetched([output].into_iter()), [output]);
+            assert_eq!(combinations.fetched(&[output]), [output]);
         }
-        assert_eq!(combinations.fetched([16].into_iter()).len(), 40);
-        assert_eq!(combinations.fetched([3].into_iter()), [3], "it is known");
+        assert_eq!(combinations.fetched(&[16]).len(), 40);
+        assert_eq!(combinations.fetched(&[3]), [3], "it is known");
     }
 }

@@ -44,15 +44,17 @@ impl Instance for TensorflowInstance {
         if let Some(slot) = outputs.iter().find(|slot| slot.index >= count) {
             return Err(RunError::Model(format!("the model has no output {}", slot.index)));
         }
-        let computed = outputs.iter().map(|slot| slot.index).filter(|&index| shared.passed[index].is_none());
-        let fetched = shared.combinations.fetched(computed);
-        let is_computed = outputs.iter().any(|slot| shared.passed[slot.index].is_none());
+        let values = values(shared, inputs, &positions)?;
+        let computed: List<usize> =
+            outputs.iter().map(|slot| slot.index).filter(|&index| shared.passed[index].is_none()).collect();
+        let fetched = shared.combinations.fetched(&computed);
         let mut made: List<Option<Tensor>> = List::new();
-        if is_computed {
-            let values = values(shared, inputs, &positions)?;
+        if !computed.is_empty() {
             let tensors = shared.session.run(&values, fetched).map_err(Failure::of_run)?;
             made.extend(tensors.into_iter().map(Some));
         }
+        // TensorFlow's references to the inputs end here, but for those in what it has made.
+        drop(values);
         for at in 0..outputs.len() {
             let index = outputs[at].index;
             let earlier = outputs[..at].iter().find(|slot| slot.index == index);

@@ -182,6 +182,21 @@ save_session("unsigned", lambda: (tf.negative(placeholder("x", shape=[None]), na
 # It runs, and fails on some values: Gather refuses an index that is out of range.
 save_graph("gather", lambda: tf.gather([10.0, 20.0, 30.0], placeholder("index", tf.int64, [None]), name="y"))
 
+# It makes as many numbers as it is asked for, which no memory may hold.
+save_graph("fill", lambda: tf.fill(tf.reshape(placeholder("count", tf.int64, []), [1]), 1.0, name="y"))
+
+# Nothing goes in.
+save_graph("dice", lambda: tf.random.uniform([2], name="y"))
+
+
+# It was made on a graphics card.
+def elsewhere():
+    with tf.device("/GPU:0"):
+        tf.negative(placeholder("x", shape=[None]), name="y")
+
+
+save_graph("elsewhere", elsewhere)
+
 # A loop: it counts down from what it gets, and adds up.
 save_function(
     "loop",

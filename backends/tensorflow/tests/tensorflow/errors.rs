@@ -93,16 +93,38 @@ fn the_file_of_a_saved_model_is_told_from_a_graph() {
 }
 
 #[test]
-fn graphs_that_are_cut_are_refused() {
+fn no_flipped_or_missing_byte_of_a_graph_does_worse_than_an_error() {
+    // But for constants: TensorFlow ends the process where one has a shape that is none.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("m.pb");
     let whole = fs::read(path_of("two_by_two.pb")).expect("a model");
-    for length in 0..whole.len() {
-        fs::write(&path, &whole[..length]).expect("a file");
-        if let Err(error) = try_open(&path, &Options::default()) {
-            assert!(!error.to_string().contains('\n'), "{error}");
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x55;
+        for content in [&flipped, &whole[..at]] {
+            fs::write(&path, content).expect("a file");
+            if let Err(error) = try_open(&path, &Options::default()) {
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
         }
     }
+}
+
+#[test]
+fn memory_that_is_not_to_be_had_is_the_machines_fault() {
+    let model = open("fill.pb");
+    let mut instance = model.instance().expect("an instance");
+    let mut fill = |count: i64| {
+        let memory = Watched::new(vec![Aligned::of(&count.to_le_bytes())]);
+        let inputs = [Input { dtype: DType::Int64, ..input(0, &[], memory.piece(0)) }];
+        run_list(&mut *instance, &memory, &inputs, &[0])
+    };
+    // 256 TiB, which is more than a process can address.
+    match fill(1 << 46) {
+        Err(RunError::Machine(message)) => assert!(message.contains("OOM") && !message.contains('\n'), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(lent(&fill(2).expect("it runs")[0]).0, [1.0, 1.0]);
 }
 
 #[test]

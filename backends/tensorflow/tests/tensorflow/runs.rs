@@ -1,8 +1,8 @@
 //! Runs: variables, strings, loops, and outputs in every combination.
 
-use crate::support::{bytes_of, floats, input, lent, open, run, run_list, slot};
+use crate::support::{floats, input, lent, open, run, run_list};
 use graphpipe_schema::DType;
-use graphpiped_backend_api::{Elements, Input, Inputs, Instance, Produced};
+use graphpiped_backend_api::{Elements, Input, Instance, Produced};
 use graphpiped_backend_conformance::{Aligned, Watched};
 
 fn instance(name: &str) -> Box<dyn Instance> {
@@ -116,10 +116,16 @@ fn tensors_of_every_shape_come_back() {
 }
 
 #[test]
-fn a_run_without_outputs_is_done_for_nothing() {
-    let memory = floats(&[1.0; 4]);
-    let bytes = bytes_of(&[1.0; 4]);
-    instance("double").run(&Inputs::new(&[input(0, &[1, 4], memory.piece(0))], &memory), &mut []).expect("it runs");
-    assert_eq!(memory.piece(0), bytes);
-    assert_eq!(slot(0).index, 0);
+fn a_model_that_takes_nothing_gives_something() {
+    let model = open("dice.pb");
+    assert!(model.signature().inputs.is_empty());
+    let produced = run_list(&mut *model.instance().expect("an instance"), &Watched::new(vec![]), &[], &[0]);
+    let (numbers, shape) = lent(&produced.expect("it runs")[0]);
+    assert!(shape == [2] && numbers.iter().all(|number| (0.0..1.0).contains(number)), "{numbers:?}");
+}
+
+#[test]
+fn a_graph_that_was_made_on_a_graphics_card_runs_on_the_cpu() {
+    let produced = run(&mut *instance("elsewhere.pb"), &floats(&[3.0]), &[1], &[0]).expect("it runs");
+    assert_eq!(lent(&produced[0]).0, [-3.0]);
 }
