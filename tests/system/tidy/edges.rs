@@ -35,6 +35,8 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
         "graphpiped-backend-tensorflow",
         &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
     ),
+    // Messages of a format: not what they mean, nor who reads them.
+    ("graphpiped-onnx-proto", &[]),
     // Shared libraries: not what is in them.
     ("graphpiped-backend-library", &[]),
     // What is asked of every backend: none of them.
