@@ -1,9 +1,10 @@
 //! ONNX Runtime as a backend, loaded at run time.
 //!
-//! [`library`] finds and loads the shared library; `model` opens a file, and `outlets` reads its signature; `instance` runs a batch, in one `attempt` or two, through `value`,
-//! which holds what is unsafe about that. Inputs are read where they lie; outputs are written where the caller prepared
-//! memory for them, else ONNX Runtime's own memory is lent. What never will be here: requests, batching, and threads
-//! other than ONNX Runtime's own.
+//! [`library`] finds and loads the shared library; `model` opens a file, or bytes that another crate has made of one, and
+//! `outlets` reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`, which holds what is
+//! unsafe about that. Inputs are read where they lie; outputs are written where the caller prepared memory for them, else
+//! ONNX Runtime's own memory is lent. What never will be here: requests, batching, and threads other than ONNX Runtime's
+//! own.
 
 mod attempt;
 mod instance;
@@ -19,6 +20,7 @@ pub use library::WANTED;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_model_format::Format;
 use library::Library;
+use model::{OnnxModel, Source};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +35,19 @@ impl OnnxBackend {
     pub fn new(locations: Locations) -> OnnxBackend {
         OnnxBackend { locations }
     }
+
+    /// Opens a model that is in memory: one that was changed, or made from another format, before ONNX Runtime sees it.
+    /// `place` is the file that it comes from, which errors name and beside which external data lies.
+    /// Of the options, only the number of threads is looked at: what the format has no use for is for the caller to refuse.
+    pub fn open_bytes(&self, place: &Path, model: &[u8], options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        self.open_source(place, Source::Bytes(model), options)
+    }
+
+    fn open_source(&self, place: &Path, source: Source<'_>, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        let library = Library::load(&self.locations)
+            .map_err(|cause| OpenError::Framework(format!("{}: {cause}", place.display())))?;
+        Ok(Arc::new(OnnxModel::open(library, place, source, options)?))
+    }
 }
 
 impl Backend for OnnxBackend {
@@ -44,9 +59,7 @@ impl Backend for OnnxBackend {
         options.only(&path.display().to_string(), "an ONNX model", &[])?;
         // The file first: nobody should have to install a framework to learn of a typing error.
         graphpiped_model_format::expect(path, &[Format::Onnx]).map_err(OpenError::Model)?;
-        let library = Library::load(&self.locations)
-            .map_err(|cause| OpenError::Framework(format!("{}: {cause}", path.display())))?;
-        Ok(Arc::new(model::OnnxModel::open(library, path, options)?))
+        self.open_source(path, Source::File, options)
     }
 }
 

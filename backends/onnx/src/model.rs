@@ -68,6 +68,15 @@ impl Shared {
     }
 }
 
+/// Where the bytes of a model are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// In its file.
+    File,
+    /// Here.
+    Bytes(&'a [u8]),
+}
+
 /// An open model.
 pub(crate) struct OnnxModel {
     shared: Arc<Shared>,
@@ -75,12 +84,17 @@ pub(crate) struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Opens a file.
-    pub fn open(library: &'static Library, path: &Path, options: &Options) -> Result<OnnxModel, OpenError> {
+    /// Opens the model of this path.
+    pub fn open(
+        library: &'static Library,
+        path: &Path,
+        source: Source<'_>,
+        options: &Options,
+    ) -> Result<OnnxModel, OpenError> {
         let failed = |cause: String| OpenError::Model(format!("{}: {}", path.display(), one_line(&cause)));
         let intra_threads = options.intra_threads.max(1);
         let builder = configured(library, intra_threads);
-        let session = builder.and_then(|mut builder| builder.commit_from_file(path));
+        let session = builder.and_then(|builder| commit(builder, path, source));
         let session = session.map_err(|error| failed(refusal(library, &error)))?;
 
         let inputs = outlets::read(&session, Side::Inputs).map_err(|error| failed(error.to_string()))?;
@@ -136,6 +150,14 @@ fn configured(library: &Library, intra_threads: usize) -> ort::Result<SessionBui
         // A pattern is learned per shape; shapes vary with the batch.
         .with_memory_pattern(false)?;
     Ok(builder)
+}
+
+fn commit(mut builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Result<Session> {
+    let Source::Bytes(model) = source else { return builder.commit_from_file(path) };
+    // ONNX Runtime would look for external data of a model without a file in the folder that the process runs in.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let key = "session.model_external_initializers_file_folder_path";
+    builder.with_config_entry(key, folder.to_string_lossy())?.commit_from_memory(model)
 }
 
 /// Why ONNX Runtime does not take a file, and what to do about it.

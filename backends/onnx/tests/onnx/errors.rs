@@ -98,6 +98,23 @@ fn weights_that_are_not_beside_the_model_are_an_error() {
 }
 
 #[test]
+fn a_model_in_memory_is_opened_as_if_it_were_the_file_that_it_comes_from() {
+    let place = path_of("external.onnx");
+    let whole = std::fs::read(&place).expect("a model");
+    let open = |place: &Path, model: &[u8]| backend().open_bytes(place, model, &Options::default());
+    let model = open(&place, &whole).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(model.signature(), try_open(&place).unwrap_or_else(|error| panic!("{error}")).signature());
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let elsewhere = folder.path().join("external.onnx");
+    let error = open(&elsewhere, &whole).err().expect("its weights are not there");
+    assert!(error.to_string().contains("external.weights"), "{error}");
+    let error = open(&elsewhere, b"this is not a model").err().expect("it is none").to_string();
+    let expected = format!("{}: it is damaged or not an ONNX model; ", elsewhere.display());
+    assert!(error.starts_with(&expected) && !error.contains('\n'), "{error}");
+}
+
+#[test]
 fn an_absent_file_is_reported_even_without_the_library() {
     let nowhere = graphpiped_backend_onnx::Locations { explicit: Some("/no/such.so".into()), ..Default::default() };
     let backend = graphpiped_backend_onnx::OnnxBackend::new(nowhere);
