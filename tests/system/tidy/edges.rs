@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
     // Rows and generations: neither frames, dtypes, models, the operating system nor logs.
@@ -34,6 +34,17 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     (
         "graphpiped-backend-tensorflow",
         &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+    ),
+    // No framework of its own: nets are translated, and ONNX Runtime runs them, through the one backend that knows it.
+    (
+        "graphpiped-backend-caffe2",
+        &[
+            "graphpipe-schema",
+            "graphpiped-backend-api",
+            "graphpiped-backend-onnx",
+            "graphpiped-onnx-proto",
+            "graphpiped-backend-conformance",
+        ],
     ),
     // Messages of a format: not what they mean, nor who reads them.
     ("graphpiped-onnx-proto", &[]),

@@ -1,0 +1,91 @@
+//! Nets of Caffe2 as a backend: translated to ONNX when they are opened, and run by ONNX Runtime.
+//!
+//! Caffe2 itself is no longer made, and nobody should have to install it. A net is two files, each a list of operators:
+//! `init_net.pb` makes the weights, and `predict_net.pb` computes with them. Both are messages, which are walked and
+//! counted before they are decoded (`wire`, `net`); the weights become tensors (`fill`), and each operator becomes one
+//! or more of ONNX's (`operators`), in a graph whose values are written once (`graph`). `uses` finds what goes in and
+//! out, by `value_info.json` where it is there, and `translate` puts all together. What never will be here: training,
+//! and a run of anything.
+//!
+//! ONNX Runtime is known by its backend, which is why this one knows that one and no other does.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod attributes;
+mod files;
+mod fill;
+mod graph;
+mod kinds;
+mod net;
+mod operators;
+mod proto;
+mod shape;
+mod translate;
+mod uses;
+mod value_info;
+mod wire;
+
+pub use files::is_caffe2;
+
+use files::{Files, INIT_BYTES_MAX, PREDICT_BYTES_MAX, VALUE_INFO_BYTES_MAX, of};
+use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_onnx_proto::Message;
+use net::Net;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The backend of `NAME=caffe2:PATH`.
+#[derive(Clone, Debug)]
+pub struct Caffe2Backend {
+    onnx: OnnxBackend,
+}
+
+impl Caffe2Backend {
+    /// A backend that will look for ONNX Runtime's library in these places when the first net is opened, and not
+    /// before.
+    pub fn new(locations: Locations) -> Caffe2Backend {
+        Caffe2Backend { onnx: OnnxBackend::new(locations) }
+    }
+}
+
+impl Backend for Caffe2Backend {
+    fn name(&self) -> &'static str {
+        "caffe2"
+    }
+
+    /// Opens the net in a folder, or the one of a `predict_net.pb`.
+    fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        options.only(&path.display().to_string(), "a net of Caffe2", &["inputs", "outputs"])?;
+        let refused = |message: String| OpenError::Model(one_line(&message));
+        let files = Files::find(path).map_err(refused)?;
+        let model = translated(&files, options).map_err(refused)?;
+        self.onnx.open_bytes(&files.predict, &model, options)
+    }
+}
+
+/// The net in these files as an ONNX model. On failure: one line with the path, the cause and the remedy.
+fn translated(files: &Files, options: &Options) -> Result<Vec<u8>, String> {
+    let weights = {
+        let bytes = files::read(&files.init, INIT_BYTES_MAX)?;
+        Net::read(&bytes).and_then(|init| translate::weights(&init)).map_err(of(&files.init))?
+    };
+    let declared = match &files.value_info {
+        Some(path) => {
+            let bytes = files::read(path, VALUE_INFO_BYTES_MAX)?;
+            Some(value_info::read(&bytes).map_err(of(path))?)
+        }
+        None => None,
+    };
+    let bytes = files::read(&files.predict, PREDICT_BYTES_MAX)?;
+    let predict = Net::read_with_operators(&bytes).map_err(of(&files.predict))?;
+    let wanted = files.value_info_wanted.display().to_string();
+    let model =
+        translate::model(&predict, weights, declared.as_deref(), &wanted, options).map_err(of(&files.predict))?;
+    Ok(model.encode_to_vec())
+}
+
+/// A message that names what a file says, which may be in several lines, in one.
+fn one_line(message: &str) -> String {
+    message.replace(char::is_control, " ")
+}

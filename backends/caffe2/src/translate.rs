@@ -1,0 +1,128 @@
+//! A net becomes an ONNX model: which blobs go in, in which shapes, and then one operator after the other.
+
+use crate::fill;
+use crate::graph::Graph;
+use crate::net::{self, Net};
+use crate::operators::{self, Call};
+use crate::proto::OperatorDef;
+use crate::shape::Dim;
+use crate::uses::Uses;
+use crate::value_info::Declared;
+use graphpiped_backend_api::Options;
+use graphpiped_onnx_proto::{DataType, ModelProto, TensorProto, tensor_shape_proto::dimension};
+use std::collections::{HashMap, HashSet};
+
+/// The symbol of the first axis.
+const BATCH: &str = "N";
+
+/// Bytes of all weights: ONNX Runtime takes models of 2 GiB, of which the graph itself needs little.
+const WEIGHTS_BYTES_MAX: usize = (1 << 31) - (16 << 20);
+
+/// Weights by their blobs.
+pub(crate) type Weights = HashMap<String, TensorProto>;
+
+/// The weights that an init_net makes.
+pub(crate) fn weights(init: &Net<'_>) -> Result<Weights, String> {
+    let mut weights = Weights::new();
+    let mut bytes = 0;
+    for operator in &init.operators {
+        let operator = net::operator(operator)?;
+        let shown = operator.shown();
+        if !fill::is_fill(&operator) {
+            return Err(format!(
+                "{shown}: makes no weight, and an init_net does nothing else; if this file and the predict_net are swapped, \
+                 give each the other's name"
+            ));
+        }
+        let tensor = fill::tensor(&operator).map_err(|cause| format!("{shown}: {cause}"))?;
+        bytes += tensor.raw_data.as_ref().map_or(0, Vec::len);
+        if bytes > WEIGHTS_BYTES_MAX {
+            return Err(format!("makes more than {WEIGHTS_BYTES_MAX} bytes of weights; export the net to ONNX"));
+        }
+        weights.extend(operator.output.into_iter().next().map(|blob| (blob, tensor)));
+    }
+    Ok(weights)
+}
+
+/// The model that a predict_net is, with these weights and inputs. `wanted` is where the inputs would be declared.
+pub(crate) fn model(
+    predict: &Net<'_>,
+    weights: Weights,
+    declared: Option<&[Declared]>,
+    wanted: &str,
+    options: &Options,
+) -> Result<ModelProto, String> {
+    let operators = predict.operators.iter().map(|bytes| net::operator(bytes)).collect::<Result<Vec<_>, _>>()?;
+    if operators.iter().all(fill::is_fill) {
+        return Err(
+            "makes weights and nothing else; if this file and the init_net are swapped, give each the other's \
+                    name"
+                .to_string(),
+        );
+    }
+    let uses = Uses::of(predict, &operators);
+    let known: HashMap<&str, &Declared> =
+        declared.unwrap_or_default().iter().map(|input| (&*input.name, input)).collect();
+    let input = |name: String| {
+        let known = known.get(&*name).map(|&input| input.clone());
+        let found = known.or_else(|| uses.infer(&name, &operators, &weights));
+        found.ok_or_else(|| unknown_shape(&name, wanted))
+    };
+    let names = uses.inputs(&weights, declared, options)?;
+    let inputs = names.into_iter().map(input).collect::<Result<Vec<_>, _>>()?;
+    let outputs = uses.outputs(predict, options);
+
+    let has_batch = has_batch(&inputs);
+    let mut graph = Graph::new(uses.blobs, uses.writes, weights);
+    for input in &inputs {
+        let dim = |(axis, size): (usize, &Option<i64>)| match size {
+            _ if axis == 0 && has_batch => Dim::Batch,
+            Some(size) => Dim::Fixed(*size),
+            None => Dim::Any,
+        };
+        graph.feed(&input.name, input.kind, Some(input.dims.iter().enumerate().map(dim).collect()));
+    }
+    let mut fixes_the_batch = false;
+    for operator in &operators {
+        let fixes = one(operator, &mut graph).map_err(|cause| format!("{}: {cause}", operator.shown()))?;
+        fixes_the_batch |= fixes;
+    }
+    for input in &inputs {
+        let dim = |(axis, size): (usize, &Option<i64>)| match size {
+            // Where the net itself is made for one number of rows, that number is the truth.
+            Some(size) if axis > 0 || !has_batch || fixes_the_batch => Some(dimension::Value::DimValue(*size)),
+            _ if axis == 0 && has_batch => Some(dimension::Value::DimParam(BATCH.to_string())),
+            _ => None,
+        };
+        graph.declare(&input.name, input.kind, input.dims.iter().enumerate().map(dim).collect());
+    }
+    graph.finish("caffe2", &outputs)
+}
+
+/// Translates one operator; tells whether it fixes the number of rows.
+fn one(operator: &OperatorDef, graph: &mut Graph) -> Result<bool, String> {
+    if fill::is_fill(operator) {
+        let mut tensor = fill::tensor(operator)?;
+        for blob in &operator.output {
+            tensor.name = Some(graph.write(blob, DataType::Undefined, None).name);
+            graph.replace(blob, tensor.clone())?;
+        }
+        return Ok(false);
+    }
+    let mut call = Call::begin(operator, graph)?;
+    operators::translate(&mut call)?;
+    Ok(call.end())
+}
+
+/// Whether the first axis is the rows of a request: all inputs have one, of the same size.
+fn has_batch(inputs: &[Declared]) -> bool {
+    let firsts: Option<HashSet<_>> = inputs.iter().map(|input| input.dims.first()).collect();
+    firsts.is_some_and(|firsts| firsts.len() == 1)
+}
+
+fn unknown_shape(name: &str, wanted: &str) -> String {
+    format!(
+        "nothing says the shape of its input {name}, if that is one and no weight that init_net lacks; write {wanted}, \
+         as in {{\"{name}\": [1, [1, 3, 227, 227]]}} (1 is float32)"
+    )
+}

@@ -1,0 +1,2 @@
+
+fixed_rows_init

@@ -1,0 +1,2 @@
+
+identity_bool_init

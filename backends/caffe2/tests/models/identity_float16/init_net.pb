@@ -1,0 +1,2 @@
+
+identity_float16_init

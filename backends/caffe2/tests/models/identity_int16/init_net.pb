@@ -1,0 +1,2 @@
+
+identity_int16_init

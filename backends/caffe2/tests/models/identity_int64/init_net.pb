@@ -1,0 +1,2 @@
+
+identity_int64_init

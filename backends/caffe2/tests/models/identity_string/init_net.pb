@@ -1,0 +1,2 @@
+
+identity_string_init

@@ -1,0 +1,2 @@
+
+identity_uint16_init

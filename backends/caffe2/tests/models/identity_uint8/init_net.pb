@@ -1,0 +1,2 @@
+
+identity_uint8_init

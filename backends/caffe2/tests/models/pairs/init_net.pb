@@ -1,0 +1,3 @@
+
+
+pairs_init

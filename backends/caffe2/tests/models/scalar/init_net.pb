@@ -1,0 +1,2 @@
+
+scalar_init

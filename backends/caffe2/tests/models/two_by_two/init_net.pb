@@ -1,0 +1,2 @@
+
+two_by_two_init
