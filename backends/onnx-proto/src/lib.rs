@@ -1,16 +1,16 @@
 //! ONNX's messages, as `onnx.proto` of ONNX 1.23 (IR version 14) has them: all of their fields, under their own names.
 //!
-//! Whoever changes a model decodes it, changes it and encodes it, and whatever is not touched stays: a field is here even if
-//! nobody here asks for it. Fields that come after IR version 14 are lost on that way, which is why a model that says it is
-//! newer ([`IR_VERSION`]) is to be left as it is. Repeated numbers are packed or not as the schema says, so that bytes come back
-//! as they were if another library has written them.
+//! Whoever changes a model decodes it, changes it and encodes it, and whatever is not touched stays: a field is here
+//! even if nobody here asks for it. Fields that come after IR version 14 are lost on that way, which is why a model
+//! that says it is newer ([`IR_VERSION`]) is to be left as it is. Repeated numbers are packed or not as the schema
+//! says, so that bytes come back as they were if another library has written them.
 //!
-//! `model` holds graphs and what they are made of, `tensor` values and types, `device` how a graph is spread over devices;
-//! [`DataType`] and [`AttributeType`] name the numbers. What never will be here: what an operator means, and a check whether a
-//! model is sound.
+//! `model` holds graphs and what they are made of, `tensor` values and types, `device` how a graph is spread over
+//! devices; [`DataType`] and [`AttributeType`] name the numbers. What never will be here: what an operator means, and a
+//! check whether a model is sound.
 //!
-//! Decoding allocates in proportion to the bytes that it gets, at most about 150 times as much (a node of two bytes), and
-//! refuses messages that are nested deeper than 100. Bytes of strangers need a limit on their length before.
+//! Decoding allocates in proportion to the bytes that it gets, at most about 150 times as much (a node of two bytes),
+//! and refuses messages that are nested deeper than 100. Bytes of strangers need a limit on their length before.
 #![forbid(unsafe_code)]
 
 mod device;
