@@ -6,8 +6,10 @@ use crate::places::{Framework, Places};
 use crate::settings::ModelSettings;
 use crate::source::{BackendName, Source};
 use graphpiped_backend_api::{Backend, Model, Options};
+use graphpiped_backend_caffe2::Caffe2Backend;
 use graphpiped_backend_echo::EchoBackend;
 use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
+use graphpiped_backend_tensorflow::{TensorflowBackend, WANTED as TENSORFLOW};
 use graphpiped_model_format::{Format, model_bytes, recognise};
 use rustix::fs::FileType;
 use std::io::ErrorKind;
@@ -21,9 +23,13 @@ pub struct Backends(Vec<(BackendName, Arc<dyn Backend>)>);
 impl Backends {
     /// The frameworks that this build has, and where their libraries are looked for when the first model needs one.
     pub fn new(places: &Places) -> Backends {
+        let onnx = places.locations(Framework::Onnx, &ONNX);
+        let tensorflow = places.locations(Framework::Tensorflow, &TENSORFLOW);
         Backends(vec![
             (BackendName::Echo, Arc::new(EchoBackend)),
-            (BackendName::Onnx, Arc::new(OnnxBackend::new(places.locations(Framework::Onnx, &ONNX)))),
+            (BackendName::Caffe2, Arc::new(Caffe2Backend::new(onnx.clone()))),
+            (BackendName::Onnx, Arc::new(OnnxBackend::new(onnx))),
+            (BackendName::Tensorflow, Arc::new(TensorflowBackend::new(tensorflow))),
         ])
     }
 
