@@ -24,6 +24,7 @@ pub fn inputs_are_read_where_they_lie(subject: &impl Subject) {
 
 /// References end with the outputs, and not before.
 pub fn no_input_is_kept_longer_than_somebody_refers_to_it(subject: &impl Subject) {
+    // An identity need not take more than one axis.
     for (kind, shape) in [(Kind::Identity(DType::Float32), &[4][..]), (Kind::Double, &[1, 4])] {
         let scene = Scene::open(subject, kind);
         let mut instance = scene.instance();
