@@ -45,6 +45,9 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
             "graphpiped-onnx-proto",
             "graphpiped-backend-conformance",
         ],
+    (
+        "graphpiped-backend-mxnet",
+        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
     ),
     // Messages of a format: not what they mean, nor who reads them.
     ("graphpiped-onnx-proto", &[]),
@@ -74,6 +77,7 @@ const EVERYONE: &[&str] = &[
     "graphpiped-backend-echo",
     "graphpiped-backend-onnx",
     "graphpiped-backend-tensorflow",
+    "graphpiped-backend-mxnet",
     "graphpipe-client",
 ];
 
@@ -84,7 +88,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("tokio", &["graphpiped"]),
     ("tokio-uring", &["graphpiped"]),
     ("clap", &["graphpiped", "graphpipe-loadgen"]),
-    ("toml", &["graphpiped"]),
+    ("toml", &["graphpiped", "graphpiped-backend-mxnet"]),
     ("mimalloc", &["graphpiped"]),
     ("ort", &["graphpiped-backend-onnx"]),
     ("prost", &["graphpiped-backend-tensorflow"]),
@@ -99,6 +103,7 @@ const UNSAFE: [&str; 6] = [
     "graphpiped-backend-library",
     "graphpiped-backend-onnx",
     "graphpiped-backend-tensorflow",
+    "graphpiped-backend-mxnet",
 ];
 
 /// The crate that denies it instead: FlatBuffers' compiler wrote some, in a module that is excepted.

@@ -1,0 +1,183 @@
+//! One run: inputs are compared with the signature, copied in, and outputs copied out, to where they are to be.
+//!
+//! What the signature does not allow never reaches MXNet, which would take another shape for a wish to be served in that shape.
+
+use crate::handles::{Failed, Handles, Ready, Shared};
+use crate::words;
+use graphpipe_schema::{DType, Shape};
+use graphpiped_backend_api::{
+    Dim, Elements, Input, Inputs, Instance, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec,
+};
+use std::sync::Arc;
+
+/// What runs of a model have to know.
+pub(crate) struct Plan {
+    /// What the instances share.
+    pub shared: Arc<Shared>,
+    /// What the model takes and gives.
+    pub signature: Signature,
+    /// For each output of the signature, which one of the predictor's it is.
+    pub outputs: Vec<usize>,
+    /// Threads of a run, where MXNet lets a run choose.
+    pub intra_threads: usize,
+}
+
+/// The right to run a model.
+pub(crate) struct MxnetInstance {
+    plan: Arc<Plan>,
+    handles: Handles,
+    /// Of the run: sizes of all inputs, one behind the other, and where each input is in the list.
+    sizes: Vec<u32>,
+    positions: Vec<Option<usize>>,
+}
+
+impl MxnetInstance {
+    pub fn new(plan: Arc<Plan>, handles: Handles) -> MxnetInstance {
+        MxnetInstance { plan, handles, sizes: Vec::new(), positions: Vec::new() }
+    }
+}
+
+impl Instance for MxnetInstance {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+        let plan = &*self.plan;
+        place(&plan.signature, inputs, &mut self.positions)?;
+        self.sizes.clear();
+        for (spec, position) in plan.signature.inputs.iter().zip(&self.positions) {
+            // Each input is in the list, as `place` has found.
+            if let Some(position) = *position {
+                admit(spec, &inputs[position], &mut self.sizes)?;
+            }
+        }
+        if let Some(slot) = outputs.iter().find(|slot| slot.index >= plan.outputs.len()) {
+            return Err(RunError::Model(format!("the model has no output {}", slot.index)));
+        }
+        let ready = self.handles.of(&self.sizes).map_err(not_made)?;
+        set_threads(plan)?;
+        for (index, (name, _)) in plan.shared.recipe.inputs.iter().enumerate() {
+            let Some(input) = self.positions[index].map(|position| &inputs[position]) else { continue };
+            if let Elements::Bytes(bytes) = input.elements {
+                ready.predictor.set_input(name, input.dtype, elements(input.shape), bytes).map_err(refused)?;
+            }
+        }
+        ready.predictor.forward().map_err(refused)?;
+        for slot in outputs {
+            let spec = &plan.signature.outputs[slot.index];
+            let produced = produced(ready, plan.outputs[slot.index], spec.dtype, slot.prepared.as_mut());
+            slot.produced = Some(produced.map_err(refused)?);
+        }
+        Ok(())
+    }
+}
+
+/// Finds each input of the signature in the list.
+fn place(signature: &Signature, inputs: &[Input<'_>], positions: &mut Vec<Option<usize>>) -> Result<(), RunError> {
+    positions.clear();
+    positions.resize(signature.inputs.len(), None);
+    for (position, input) in inputs.iter().enumerate() {
+        match positions.get_mut(input.index) {
+            None => return Err(RunError::Model(format!("the model has no input {}", input.index))),
+            Some(place) if place.is_none() => *place = Some(position),
+            Some(_) => {
+                let name = &signature.inputs[input.index].name;
+                return Err(RunError::Model(format!("input {name} is there twice")));
+            }
+        }
+    }
+    match positions.iter().zip(&signature.inputs).find(|(position, _)| position.is_none()) {
+        Some((_, spec)) => Err(RunError::Model(format!("input {} is missing", spec.name))),
+        None => Ok(()),
+    }
+}
+
+/// Compares an input with its specification, and adds its sizes to the others.
+fn admit(spec: &TensorSpec, input: &Input<'_>, sizes: &mut Vec<u32>) -> Result<(), RunError> {
+    let wrong = |cause: String| Err(RunError::Model(format!("input {}: {cause}", spec.name)));
+    let Elements::Bytes(bytes) = input.elements else {
+        return wrong("MXNet knows no strings".to_string());
+    };
+    if input.dtype != spec.dtype {
+        return wrong(format!("it is {}, and not {}", input.dtype, spec.dtype));
+    }
+    // Every input of the signature has dimensions.
+    let dims = spec.dims.as_deref().unwrap_or_default();
+    let fits = |(dim, &size): (&Dim, &i64)| if let Dim::Fixed(fixed) = dim { *fixed == size as u64 } else { size >= 0 };
+    if input.shape.len() != dims.len() || !dims.iter().zip(input.shape).all(fits) {
+        return wrong(format!("the shape {:?} does not fit {spec}", input.shape));
+    }
+    if input.shape.contains(&0) {
+        return wrong("an axis of size 0 is to MXNet one of unknown size".to_string());
+    }
+    let shape = Shape::new(input.shape);
+    if shape.and_then(|shape| shape.bytes(spec.dtype)) != Some(bytes.len() as u64) {
+        return wrong(format!("{} bytes are not a {} tensor of shape {:?}", bytes.len(), spec.dtype, input.shape));
+    }
+    if shape.and_then(|shape| shape.elements()).is_none_or(|elements| elements > u32::MAX.into()) {
+        return wrong(format!("MXNet takes {} elements at most", u32::MAX));
+    }
+    // No size is larger than their product.
+    sizes.extend(input.shape.iter().map(|&size| size as u32));
+    Ok(())
+}
+
+/// The elements of a shape that was admitted.
+fn elements(shape: &[i64]) -> u32 {
+    shape.iter().product::<i64>() as u32
+}
+
+/// Tells the calling thread how many threads its operators may use; this is a setting of OpenMP's for each thread.
+fn set_threads(plan: &Plan) -> Result<(), RunError> {
+    let library = plan.shared.recipe.library;
+    if !library.runs_on_the_calling_thread {
+        return Ok(());
+    }
+    let threads = i32::try_from(plan.intra_threads).unwrap_or(i32::MAX);
+    // SAFETY: the function takes a number, and sets a variable of this thread.
+    let returned = unsafe { (library.functions.set_threads)(threads) };
+    library.check(returned).map_err(RunError::Framework)
+}
+
+/// Copies an output to where it is to be.
+fn produced(
+    ready: &mut Ready,
+    output: usize,
+    dtype: DType,
+    prepared: Option<&mut Prepared<'_>>,
+) -> Result<Produced, String> {
+    let shape = ready.outputs[output];
+    let bytes = shape.bytes(dtype).ok_or("an output has no size")?;
+    let elements = shape.elements().and_then(|elements| u32::try_from(elements).ok());
+    let elements = elements.ok_or_else(|| format!("an output has more than {} elements", u32::MAX))?;
+    if let Some(prepared) = prepared.filter(|prepared| prepared.shape == shape && prepared.bytes.len() as u64 == bytes)
+    {
+        ready.predictor.output(output, dtype, elements, prepared.bytes)?;
+        return Ok(Produced::InPlace);
+    }
+    // As many whole words as the bytes need, because words are aligned for every type.
+    let mut words = vec![0_u64; (bytes as usize).div_ceil(8)];
+    let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    ready.predictor.output(output, dtype, elements, &mut memory[..bytes as usize])?;
+    Ok(Produced::Lent { shape, dtype, owner: Arc::new(Copied { words, bytes: bytes as usize }) })
+}
+
+/// A copy of an output.
+struct Copied {
+    words: Vec<u64>,
+    bytes: usize,
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.bytes]
+    }
+}
+
+fn refused(cause: String) -> RunError {
+    if words::is_of_the_machine(&cause) { RunError::Machine(cause) } else { RunError::Model(cause) }
+}
+
+fn not_made(failed: Failed) -> RunError {
+    match failed {
+        Failed::Refused(cause) => refused(cause),
+        Failed::Ended => RunError::Framework("MXNet has ended here; start the daemon anew".to_string()),
+    }
+}

@@ -1,0 +1,124 @@
+//! What the operator says about a model, in a small TOML file beside its symbol: `NAME-symbol.toml`.
+//!
+//! ```toml
+//! [[input]]
+//! name = "data"
+//! dtype = "float32"            # may be left out: as the symbol says, or float32
+//! shape = ["N", 3, 224, 224]   # a number, a name (the same size wherever it stands), or "?" for any size
+//!
+//! [[output]]                   # may be left out: all that the model gives
+//! name = "softmax"
+//! shape = ["N", 1000]          # may be left out: MXNet knows it
+//! ```
+
+use graphpipe_schema::DType;
+use graphpipe_schema::shape::RANK_MAX;
+use graphpiped_backend_api::Dim;
+use serde::Deserialize;
+
+/// The most bytes of a manifest.
+pub(crate) const BYTES_MAX: u64 = 1 << 20;
+
+/// A manifest.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// Inputs, by their names.
+    #[serde(default)]
+    pub input: Vec<Outlet>,
+    /// Outputs, in the order in which they are to be served.
+    #[serde(default)]
+    pub output: Vec<Outlet>,
+}
+
+/// An input or output.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outlet {
+    /// Its name.
+    pub name: String,
+    dtype: Option<String>,
+    shape: Option<Vec<Axis>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Axis {
+    Size(u32),
+    Name(String),
+}
+
+impl Manifest {
+    /// Reads a manifest. Otherwise: what is the matter, in one line.
+    pub fn read(bytes: &[u8]) -> Result<Manifest, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "is not text".to_string())?;
+        let manifest: Manifest = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "))
+        })?;
+        for outlet in manifest.input.iter().chain(&manifest.output) {
+            outlet.dtype()?;
+            outlet.dims()?;
+        }
+        Ok(manifest)
+    }
+}
+
+impl Outlet {
+    /// Its type, if it is said.
+    pub fn dtype(&self) -> Result<Option<DType>, String> {
+        let Some(word) = &self.dtype else { return Ok(None) };
+        let dtype = DType::ALL.into_iter().find(|dtype| dtype.name() == word);
+        dtype.map(Some).ok_or_else(|| format!("{}: there is no dtype {word:?}; write float32, or another", self.name))
+    }
+
+    /// Its dimensions, if they are said.
+    pub fn dims(&self) -> Result<Option<Vec<Dim>>, String> {
+        let Some(shape) = &self.shape else { return Ok(None) };
+        if shape.is_empty() || shape.len() > RANK_MAX {
+            return Err(format!("{}: a shape has 1 to {RANK_MAX} axes", self.name));
+        }
+        let dim = |axis: &Axis| match axis {
+            Axis::Size(0) => Err(format!("{}: an axis has a size, a name, or \"?\", and not 0", self.name)),
+            Axis::Size(size) => Ok(Dim::Fixed(u64::from(*size))),
+            Axis::Name(name) if name == "?" => Ok(Dim::Any),
+            Axis::Name(name) => Ok(Dim::Symbol(name.as_str().into())),
+        };
+        shape.iter().map(dim).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_and_shapes_are_read_or_left_out() {
+        let text = "[[input]]\nname = \"a\"\ndtype = \"int64\"\nshape = [\"N\", 3, \"?\"]\n[[output]]\nname = \"b\"\n";
+        let manifest = Manifest::read(text.as_bytes()).expect("a manifest");
+        let (a, b) = (&manifest.input[0], &manifest.output[0]);
+        assert_eq!((a.name.as_str(), b.name.as_str()), ("a", "b"));
+        assert_eq!((a.dtype(), b.dtype()), (Ok(Some(DType::Int64)), Ok(None)));
+        assert_eq!(a.dims(), Ok(Some(vec![Dim::Symbol("N".into()), Dim::Fixed(3), Dim::Any])));
+        assert_eq!(b.dims(), Ok(None));
+        assert!(Manifest::read(b"").is_ok_and(|manifest| manifest.input.is_empty() && manifest.output.is_empty()));
+    }
+
+    #[test]
+    fn what_it_cannot_say_is_refused_in_one_line_with_its_place() {
+        let cases = [
+            ("[[input]]\nshape = [1]\n", "line 1: missing field `name`"),
+            ("[[input]]\nname = \"a\"\nshapes = [1]\n", "line 3: unknown field `shapes`"),
+            ("[[input]]\nname = \"a\"\nshape = [-1]\n", "line 3: "),
+            ("[[input]]\nname = \"a\"\nshape = [0]\n", "a: an axis has a size, a name, or \"?\", and not 0"),
+            ("[[input]]\nname = \"a\"\nshape = []\n", "a: a shape has 1 to 16 axes"),
+            ("[[input]]\nname = \"a\"\ndtype = \"float\"\n", "a: there is no dtype \"float\""),
+            ("[[input]\n", "line 1: "),
+        ];
+        for (text, expected) in cases {
+            let message = Manifest::read(text.as_bytes()).expect_err(expected);
+            assert!(message.starts_with(expected) && !message.contains('\n'), "{text}: {message}");
+        }
+        assert!(Manifest::read(b"\xff").is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! Opening models, copying them, and running them: what all tests of this binary share.
+
+use graphpipe_schema::DType;
+use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_backend_conformance::{Asked, Scene};
+use graphpiped_backend_mxnet::{Locations, MxnetBackend, WANTED};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// The path of a file among the models.
+pub fn path_of(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(file)
+}
+
+/// A backend that looks in the project's runtime folder.
+pub fn backend() -> MxnetBackend {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/mxnet");
+    let remedy = "unpack mxnet/lib*.so* of PyPI's wheel mxnet 1.9.1 there";
+    MxnetBackend::new(Locations::new(&WANTED, None, vec![folder], remedy))
+}
+
+/// Opens a model.
+pub fn try_open(path: &Path) -> Result<Arc<dyn Model>, OpenError> {
+    backend().open(path, &Options::default())
+}
+
+/// Opens one of the models.
+pub fn open(name: &str) -> Arc<dyn Model> {
+    open_with(name, &Options::default())
+}
+
+/// Opens one of the models with options.
+pub fn open_with(name: &str, options: &Options) -> Arc<dyn Model> {
+    backend().open(&path_of(name), options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Why a model is not opened: one line that begins with the path, which is left out.
+pub fn refused(path: &Path, options: &Options) -> String {
+    match backend().open(path, options) {
+        Err(OpenError::Model(message)) => {
+            assert!(!message.contains('\n'), "{message}");
+            let prefix = format!("{}: ", path.display());
+            message.strip_prefix(&prefix).unwrap_or_else(|| panic!("the path comes first: {message}")).to_string()
+        }
+        Err(OpenError::Framework(message) | OpenError::Machine(message)) => panic!("{message}"),
+        Ok(_) => panic!("{} was opened", path.display()),
+    }
+}
+
+/// Numbers of the model's first output (or another) for one input.
+pub fn run(model: &Arc<dyn Model>, shape: &[i64], values: &[f32], output: usize) -> (Vec<i64>, Vec<f64>) {
+    let scene = Scene { model: Arc::clone(model) };
+    let found = scene.run(&[Asked::floats(0, shape, values)], &[output]).pop().expect("one output");
+    assert!(found.dtype.is_none_or(|dtype| [DType::Float32, DType::Int64].contains(&dtype)));
+    (found.shape.clone(), found.numbers())
+}
+
+/// A folder with a copy of a model's files.
+pub fn copy_of(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for entry in fs::read_dir(path_of("")).expect("the models") {
+        let path = entry.expect("an entry").path();
+        let file = path.file_name().and_then(|file| file.to_str()).expect("a name that is text");
+        if file.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')) {
+            fs::copy(&path, folder.path().join(file)).expect("a copy");
+        }
+    }
+    folder
+}
+
+/// The option in effect of this key.
+pub fn option_of(model: &dyn Model, key: &str) -> Option<String> {
+    model.effective_options().into_iter().find(|(other, _)| other == key).map(|(_, value)| value)
+}
