@@ -1,0 +1,391 @@
+// PyTorch's C++ interface behind the few functions of plugin.h: opening models, running them, giving back what is lent.
+//
+// An input becomes a tensor over the caller's memory, whose last reference calls `release`; nothing is copied, unless the
+// model writes into it. An output is a reference to the tensor that the model gave, whose memory it is. What never will be
+// here: what a model is said to take and give (the daemon's side compares), and batching.
+
+#include "plugin.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/serialization/import.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <sstream>
+
+static_assert(sizeof(graphpiped_failure) == 16 && offsetof(graphpiped_failure, fault) == 8);
+static_assert(sizeof(graphpiped_open) == 32 && offsetof(graphpiped_open, outputs_count) == 16);
+static_assert(sizeof(graphpiped_input) == 32 && offsetof(graphpiped_input, rank) == 24);
+static_assert(sizeof(graphpiped_output) == 40 && offsetof(graphpiped_output, rank) == 32);
+static_assert(sizeof(graphpiped_plugin) == 64 && offsetof(graphpiped_plugin, open) == 16);
+
+namespace {
+
+// What the daemon looks for in this file before it loads anything: a library of another version cannot be unloaded again.
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+__attribute__((used)) const char MARK[] =
+    "graphpiped-torch-plugin abi=" TEXT(GRAPHPIPED_TORCH_ABI) " torch=" TORCH_VERSION ";";
+
+// The model does what it may not, in words of ours.
+struct Refusal : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// The types, each at GraphPipe's number of it, beginning at 1; there are no strings.
+constexpr std::optional<at::ScalarType> TYPES[] = {
+    at::kByte,  at::kChar, at::kUInt16, at::kShort,  at::kUInt32,  at::kInt,  at::kUInt64,
+    at::kLong,  at::kHalf, at::kFloat,  at::kDouble, std::nullopt, at::kBool, at::kBFloat16,
+};
+
+at::ScalarType scalar_type(uint32_t dtype) {
+    if (dtype < 1 || dtype > std::size(TYPES) || !TYPES[dtype - 1]) {
+        throw Refusal("PyTorch has no type of GraphPipe's number " + std::to_string(dtype));
+    }
+    return *TYPES[dtype - 1];
+}
+
+uint32_t dtype_of(at::ScalarType type) {
+    for (size_t index = 0; index < std::size(TYPES); index++) {
+        if (TYPES[index] == type) {
+            return static_cast<uint32_t>(index) + 1;
+        }
+    }
+    return 0;
+}
+
+// How many threads a run may use is a setting of the thread that runs it.
+void use_threads(int wanted) {
+    thread_local int set = 0;
+    if (set != wanted) {
+        at::set_num_threads(wanted);
+        set = wanted;
+    }
+}
+
+} // namespace
+
+// One model, of either kind.
+struct graphpiped_model {
+    explicit graphpiped_model(const graphpiped_open &how) : threads(static_cast<int>(how.threads)) {
+        for (uint32_t index = 0; index < how.outputs_count; index++) {
+            outputs.emplace_back(how.outputs[index]);
+        }
+    }
+    virtual ~graphpiped_model() = default;
+    virtual std::string describe() const = 0;
+    // The outputs, in the order of their names.
+    virtual std::vector<at::Tensor> run(std::vector<at::Tensor> inputs) const = 0;
+    // Whether it may write into its inputs.
+    virtual bool writes() const { return false; }
+
+    const int threads;
+    std::vector<std::string> outputs;
+};
+
+namespace {
+
+struct Script final : graphpiped_model {
+    explicit Script(const graphpiped_open &how) : graphpiped_model(how), module(torch::jit::load(how.path, at::kCPU)) {
+        module.eval();
+        writes_inputs = may_write(analysed());
+    }
+
+    std::string describe() const override {
+        const auto &schema = module.get_method("forward").function().getSchema();
+        std::ostringstream lines;
+        for (size_t index = 1; index < schema.arguments().size(); index++) {
+            const auto &argument = schema.arguments()[index];
+            lines << "in " << argument.name() << (argument.default_value() ? " 0 " : " 1 ") << writes() << ' '
+                  << argument.type()->annotation_str() << '\n';
+        }
+        for (const auto &returned : schema.returns()) {
+            lines << "out - 1 0 " << returned.type()->annotation_str() << '\n';
+        }
+        return lines.str();
+    }
+
+    std::vector<at::Tensor> run(std::vector<at::Tensor> inputs) const override {
+        std::vector<c10::IValue> stack;
+        stack.reserve(inputs.size() + 1);
+        for (auto &input : inputs) {
+            stack.emplace_back(std::move(input));
+        }
+        return tensors_of(module.get_method("forward")(std::move(stack)));
+    }
+
+    bool writes() const override { return writes_inputs; }
+
+  private:
+    // The graph of `forward`, as plain as it can be made. What only training does is left out of it, such as to count
+    // batches; where that cannot be done, the graph is as it is.
+    std::shared_ptr<torch::jit::Graph> analysed() const {
+        std::shared_ptr<torch::jit::Graph> graph;
+        try {
+            graph = torch::jit::freeze_module(module).get_method("forward").graph()->copy();
+        } catch (const std::exception &) {
+            graph = module.get_method("forward").graph()->copy();
+        }
+        torch::jit::Inline(*graph);
+        return graph;
+    }
+
+    // To the analysis, all inputs may be one and the same memory, and that of an attribute which the model changes.
+    static bool may_write(const std::shared_ptr<torch::jit::Graph> &graph) {
+        const torch::jit::AliasDb aliases(graph);
+        // The first input of the graph is the module itself.
+        const auto inputs = graph->inputs().slice(1);
+        return std::any_of(inputs.begin(), inputs.end(), [&](const auto *input) { return aliases.hasWriters(input); });
+    }
+
+    std::vector<at::Tensor> tensors_of(const c10::IValue &value) const {
+        if (value.isTensor()) {
+            return {value.toTensor()};
+        }
+        std::vector<at::Tensor> tensors;
+        if (value.isGenericDict()) {
+            const auto dictionary = value.toGenericDict();
+            for (const auto &name : outputs) {
+                const auto found = dictionary.find(name);
+                if (found == dictionary.end()) {
+                    throw Refusal("the dictionary that forward gives has no `" + name + "`");
+                }
+                tensors.push_back(tensor_of(found->value()));
+            }
+        } else if (value.isTuple()) {
+            for (const auto &element : value.toTupleRef().elements()) {
+                tensors.push_back(tensor_of(element));
+            }
+        } else if (value.isList()) {
+            for (const auto &element : value.toListRef()) {
+                tensors.push_back(tensor_of(element));
+            }
+        } else {
+            throw Refusal("forward gives a value of the type " + value.tagKind() +
+                          ", and not a tensor, or a tuple, list or dictionary of them");
+        }
+        return tensors;
+    }
+
+    static at::Tensor tensor_of(const c10::IValue &value) {
+        if (!value.isTensor()) {
+            throw Refusal("forward gives a value of the type " + value.tagKind() + " where a tensor should be");
+        }
+        return value.toTensor();
+    }
+
+    torch::jit::Module module;
+    bool writes_inputs = false;
+};
+
+// How many tensors there are in a tree that `torch.utils._pytree` has written: its leaves are those without a type.
+size_t leaves(const std::string &tree) {
+    size_t count = 0;
+    for (auto at = tree.find("\"type\": null"); at != std::string::npos; at = tree.find("\"type\": null", at + 1)) {
+        count++;
+    }
+    return count;
+}
+
+struct Package final : graphpiped_model {
+    explicit Package(const graphpiped_open &how)
+        : graphpiped_model(how), loader(how.path, "model", /*run_single_threaded=*/false, how.runners) {}
+
+    std::string describe() const override {
+        std::ostringstream lines;
+        const auto spec = loader.get_call_spec();
+        for (size_t side = 0; side < spec.size() && side < 2; side++) {
+            for (size_t count = leaves(spec[side]); count > 0; count--) {
+                lines << (side == 0 ? "in - 1 0 Tensor\n" : "out - 1 0 Tensor\n");
+            }
+        }
+        return lines.str();
+    }
+
+    std::vector<at::Tensor> run(std::vector<at::Tensor> inputs) const override { return loader.run(inputs); }
+
+  private:
+    // It has no method that is const; its runners have locks of their own.
+    mutable torch::inductor::AOTIModelPackageLoader loader;
+};
+
+// Calls `release` for the inputs that no tensor has taken over.
+class Remaining {
+  public:
+    Remaining(const graphpiped_input *inputs, uint32_t count, void (*release)(void *))
+        : next(inputs), end(inputs + count), release(release) {}
+    Remaining(const Remaining &) = delete;
+    ~Remaining() {
+        while (next != end) {
+            release((next++)->kept);
+        }
+    }
+
+    bool any() const { return next != end; }
+
+    // A tensor over the memory of the next input.
+    at::Tensor take() {
+        const auto type = scalar_type(next->dtype);
+        const auto &input = *next++;
+        // The maker owns `kept` from here on, even if there will be no tensor. It never writes the memory.
+        return at::for_blob(const_cast<void *>(input.start), at::IntArrayRef(input.dims, input.rank))
+            .context(input.kept, release)
+            .options(at::TensorOptions(type))
+            .make_tensor();
+    }
+
+  private:
+    const graphpiped_input *next;
+    const graphpiped_input *const end;
+    void (*const release)(void *);
+};
+
+bool lies_in(const void *start, const graphpiped_input *inputs, const std::vector<uint64_t> &sizes) {
+    for (size_t index = 0; index < sizes.size(); index++) {
+        const auto *begin = static_cast<const char *>(inputs[index].start);
+        const auto *at = static_cast<const char *>(start);
+        if (std::less_equal<>()(begin, at) && std::less<>()(at, begin + sizes[index])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A tensor as it can be read: in this machine's memory, without gaps, as plain numbers.
+at::Tensor readable(const at::Tensor &tensor) {
+    if (!tensor.defined()) {
+        throw Refusal("one of its outputs is no tensor");
+    }
+    if (tensor.layout() != at::kStrided || tensor.is_quantized()) {
+        throw Refusal("one of its outputs is a sparse or a quantised tensor; convert it within the model");
+    }
+    return tensor.cpu().resolve_conj().resolve_neg().contiguous();
+}
+
+void run_model(const graphpiped_model &model, const graphpiped_input *inputs, uint32_t count, void (*release)(void *),
+               graphpiped_output *outputs) {
+    // Before the tensors, so that they go before it.
+    const c10::InferenceMode no_gradients;
+    std::vector<at::Tensor> given;
+    std::vector<uint64_t> sizes;
+    {
+        Remaining remaining(inputs, count, release);
+        given.reserve(count);
+        sizes.reserve(count);
+        use_threads(model.threads);
+        while (remaining.any()) {
+            const auto input = remaining.take();
+            sizes.push_back(input.nbytes());
+            given.push_back(model.writes() ? input.clone() : input);
+        }
+    }
+    auto results = model.run(std::move(given));
+    if (results.size() != model.outputs.size()) {
+        throw Refusal("it gives " + std::to_string(results.size()) + " tensors, and its description names " +
+                      std::to_string(model.outputs.size()));
+    }
+    for (auto &result : results) {
+        result = readable(result);
+        // Somebody else refers to its memory still, such as the model itself, which might write to it in a later run.
+        const bool is_shared = result.use_count() > 1 || result.storage().use_count() > 1;
+        if (is_shared && result.nbytes() > 0 && !lies_in(result.const_data_ptr(), inputs, sizes)) {
+            result = result.clone();
+        }
+    }
+    // Nothing fails behind the first `release`, so on failure every tensor is still in a vector.
+    std::vector<std::unique_ptr<at::Tensor>> owned;
+    owned.reserve(results.size());
+    for (auto &result : results) {
+        owned.push_back(std::make_unique<at::Tensor>(std::move(result)));
+    }
+    for (size_t index = 0; index < owned.size(); index++) {
+        const auto *tensor = owned[index].release();
+        outputs[index] = {
+            reinterpret_cast<graphpiped_tensor *>(const_cast<at::Tensor *>(tensor)),
+            tensor->nbytes() > 0 ? tensor->const_data_ptr() : nullptr,
+            tensor->sizes().data(),
+            tensor->nbytes(),
+            static_cast<uint32_t>(tensor->dim()),
+            dtype_of(tensor->scalar_type()),
+        };
+    }
+}
+
+// Runs `work`, and says what went wrong if it throws.
+template <typename Work> bool guarded(graphpiped_failure *failure, Work work) noexcept {
+    const auto fail = [failure](uint32_t fault, const char *words) {
+        // The allocator of CPU memory throws an error of no type of its own.
+        const bool no_memory = std::strstr(words, "can't allocate memory") != nullptr;
+        *failure = {strdup(words), no_memory ? uint32_t{GRAPHPIPED_MACHINE} : fault};
+        return false;
+    };
+    try {
+        work();
+        *failure = {nullptr, 0};
+        return true;
+    } catch (const std::bad_alloc &) {
+        return fail(GRAPHPIPED_MACHINE, "there is not enough memory");
+    } catch (const c10::OutOfMemoryError &error) {
+        return fail(GRAPHPIPED_MACHINE, error.what_without_backtrace());
+    } catch (const c10::Error &error) {
+        return fail(GRAPHPIPED_MODEL, error.what_without_backtrace());
+    } catch (const std::exception &error) {
+        return fail(GRAPHPIPED_MODEL, error.what());
+    } catch (...) {
+        return fail(GRAPHPIPED_FRAMEWORK, "libtorch has thrown something that is no exception");
+    }
+}
+
+graphpiped_model *open(const graphpiped_open *how, graphpiped_failure *failure) {
+    graphpiped_model *model = nullptr;
+    guarded(failure, [&] {
+        static std::once_flag once;
+        // Operators of one model do not run beside each other; it can be said once per process.
+        std::call_once(once, [] { at::set_num_interop_threads(1); });
+        const c10::InferenceMode no_gradients;
+        use_threads(static_cast<int>(how->threads));
+        if (how->kind == GRAPHPIPED_PACKAGE) {
+            model = new Package(*how);
+        } else {
+            model = new Script(*how);
+        }
+    });
+    return model;
+}
+
+char *describe(const graphpiped_model *model, graphpiped_failure *failure) {
+    char *lines = nullptr;
+    guarded(failure, [&] { lines = strdup(model->describe().c_str()); });
+    return lines;
+}
+
+void run(const graphpiped_model *model, const graphpiped_input *inputs, uint32_t inputs_count, void (*release)(void *),
+         graphpiped_output *outputs, graphpiped_failure *failure) {
+    guarded(failure, [&] { run_model(*model, inputs, inputs_count, release, outputs); });
+}
+
+void close(graphpiped_model *model) { delete model; }
+
+void free_tensor(graphpiped_tensor *tensor) { delete reinterpret_cast<at::Tensor *>(tensor); }
+
+void free_words(char *words) { std::free(words); }
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) const graphpiped_plugin *graphpiped_torch_plugin() {
+    static const graphpiped_plugin plugin = {
+        GRAPHPIPED_TORCH_ABI, 0, TORCH_VERSION, open, describe, run, close, free_tensor, free_words,
+    };
+    return &plugin;
+}
