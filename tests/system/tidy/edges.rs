@@ -8,6 +8,7 @@ use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
 const MAY_KNOW: [(&str, &[&str]); 15] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
     // Rows and generations: neither frames, dtypes, models, the operating system nor logs.
@@ -51,6 +52,10 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
     ),
     // Messages of a format: not what they mean, nor who reads them.
     ("graphpiped-onnx-proto", &[]),
+    (
+        "graphpiped-backend-torch",
+        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+    ),
     // Shared libraries: not what is in them.
     ("graphpiped-backend-library", &[]),
     // What is asked of every backend: none of them.
@@ -78,6 +83,7 @@ const EVERYONE: &[&str] = &[
     "graphpiped-backend-onnx",
     "graphpiped-backend-tensorflow",
     "graphpiped-backend-mxnet",
+    "graphpiped-backend-torch",
     "graphpipe-client",
 ];
 
@@ -89,6 +95,7 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("tokio-uring", &["graphpiped"]),
     ("clap", &["graphpiped", "graphpipe-loadgen"]),
     ("toml", &["graphpiped", "graphpiped-backend-mxnet"]),
+    ("toml", &["graphpiped", "graphpiped-backend-torch"]),
     ("mimalloc", &["graphpiped"]),
     ("ort", &["graphpiped-backend-onnx"]),
     ("prost", &["graphpiped-backend-tensorflow"]),
@@ -104,6 +111,7 @@ const UNSAFE: [&str; 6] = [
     "graphpiped-backend-onnx",
     "graphpiped-backend-tensorflow",
     "graphpiped-backend-mxnet",
+    "graphpiped-backend-torch",
 ];
 
 /// The crate that denies it instead: FlatBuffers' compiler wrote some, in a module that is excepted.

@@ -1,0 +1,55 @@
+//! libtorch's words in one line: without the positions of its own code, and with the cause instead of the way to it.
+
+/// What `words` say went wrong.
+///
+/// An error in TorchScript comes with the lines of the model that led to it, and its cause in the last line. Other errors may be
+/// followed by where in libtorch they were raised.
+pub(crate) fn one_line(words: &str) -> String {
+    let words = words.split("Exception raised from ").next().unwrap_or_default();
+    let is_cause = |line: &&str| CAUSES.iter().any(|cause| line.trim_start().starts_with(cause));
+    let from_cause = words.lines().rev().find(is_cause).and_then(|line| {
+        let start = line.as_ptr().addr() - words.as_ptr().addr();
+        words.get(start..)
+    });
+    let cause = from_cause.unwrap_or(words).trim_start();
+    let cause = cause.strip_prefix("RuntimeError: ").unwrap_or(cause);
+    let line = cause.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.trim_end_matches(['.', ';']).to_string(),
+    }
+}
+
+/// How lines begin that name the cause of an error in TorchScript: its own, and those that a model raises.
+const CAUSES: [&str; 3] = ["RuntimeError: ", "builtins.", "torch.jit.Error: "];
+
+/// A client sees these words, and some of libtorch's list everything that it knows.
+const CHARS_MAX: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_error_in_torchscript_the_cause_is_left() {
+        let words = "The following operation failed in the TorchScript interpreter.\nTraceback of TorchScript, serialized code \
+                     (most recent call last):\n  File \"code/__torch__.py\", line 8, in forward\n    return \
+                     torch.reshape(x, [-1, 8])\n           ~~~~~~~~~~~~~ <--- HERE\nRuntimeError: shape '[-1, 8]' is invalid for \
+                     input of size 12\n";
+        assert_eq!(one_line(words), "shape '[-1, 8]' is invalid for input of size 12");
+    }
+
+    #[test]
+    fn where_libtorch_raised_an_error_is_left_out() {
+        let words = "PytorchStreamReader failed reading zip archive: not a ZIP archive\nException raised from valid at \
+                     ../caffe2/serialize/inline_container.cc:221 (most recent call first):\nframe #0: c10::Error::Error\n";
+        assert_eq!(one_line(words), "PytorchStreamReader failed reading zip archive: not a ZIP archive");
+    }
+
+    #[test]
+    fn other_words_stay_and_endless_ones_end() {
+        assert_eq!(one_line("  one\n two.\n"), "one two");
+        assert_eq!(one_line(""), "");
+        assert_eq!(one_line(&"ü".repeat(10_000)).chars().count(), CHARS_MAX + 1);
+    }
+}

@@ -1,0 +1,99 @@
+//! Who holds which memory for how long, where PyTorch's counting of references decides it.
+
+use crate::support::{Numbers, floats, instance, memory_of, open, run, run_in};
+use graphpipe_schema::DType;
+use graphpiped_backend_api::{Produced, RunError};
+
+#[test]
+fn a_run_that_fails_gives_its_inputs_back() {
+    let mut instance = instance("pairs");
+    let inputs = [floats(&[3, 4], &[1.0; 12])];
+    for _ in 0..100 {
+        let memory = memory_of(&inputs);
+        run_in(&mut *instance, &memory, &inputs, &[0]).expect_err("three rows are no pairs");
+        assert_eq!(memory.references(), 0);
+    }
+}
+
+#[test]
+fn an_input_that_is_refused_or_empty_is_given_back() {
+    let mut instance = instance("two_by_two");
+    for inputs in [
+        [floats(&[1, 4], &[1.0; 4]), floats(&[1, 5], &[1.0; 5])],
+        [floats(&[0, 4], &[]), floats(&[0, 4], &[])],
+        [floats(&[1, 0], &[]), floats(&[1, 0], &[])],
+    ] {
+        let memory = memory_of(&inputs);
+        let refused = run_in(&mut *instance, &memory, &inputs, &[0]).is_err();
+        assert_eq!(refused, !inputs[0].bytes.is_empty());
+        assert_eq!(memory.references(), 0);
+    }
+}
+
+#[test]
+fn an_input_that_a_model_keeps_is_kept_for_it_and_no_longer() {
+    let mut instance = instance("keeping");
+    let (first, second) = ([floats(&[1, 4], &[1.0; 4])], [floats(&[1, 4], &[2.0; 4])]);
+    let first_memory = memory_of(&first);
+    let found = run_in(&mut *instance, &first_memory, &first, &[0]).expect("it runs");
+    assert_eq!(found[0].floats(), [0.0; 4]);
+    assert_eq!(first_memory.references(), 1, "the model refers to it");
+
+    let second_memory = memory_of(&second);
+    let found = run_in(&mut *instance, &second_memory, &second, &[0]).expect("it runs");
+    assert_eq!(found[0].floats(), [1.0; 4]);
+    assert!(matches!(found[0].how, Produced::Lent { .. }));
+    assert_eq!((first_memory.references(), second_memory.references()), (1, 1), "the answer lies in the first input");
+    drop(found);
+    assert_eq!((first_memory.references(), second_memory.references()), (0, 1));
+    drop(instance);
+    assert_eq!(second_memory.references(), 0, "the model is closed");
+}
+
+#[test]
+fn memory_that_the_model_will_write_again_is_not_lent() {
+    let mut instance = instance("counting");
+    let mut one = |value: f32| {
+        let mut found = run(&mut *instance, &[floats(&[1, 4], &[value; 4])], &[0]).expect("it runs");
+        match found.remove(0).how {
+            Produced::Lent { owner, .. } => owner,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (first, second) = (one(1.0), one(10.0));
+    assert_eq!((*first).as_ref(), 4.0_f32.to_le_bytes());
+    assert_eq!((*second).as_ref(), 44.0_f32.to_le_bytes());
+}
+
+#[test]
+fn an_input_that_a_model_writes_into_is_copied_for_it() {
+    for (name, expected) in [("in_place", 3.0), ("in_place_beneath", 3.0)] {
+        let model = open(name);
+        let options = model.effective_options();
+        assert!(options.contains(&("inputs_copied".to_string(), "x, y".to_string())), "{name}: {options:?}");
+        let mut instance = model.instance().expect("an instance");
+        let inputs = [floats(&[1, 4], &[1.0; 4]), floats(&[1, 4], &[2.0; 4])];
+        let memory = memory_of(&inputs);
+        let found = run_in(&mut *instance, &memory, &inputs, &[0]).expect("it runs");
+        assert_eq!(found[0].floats(), [expected; 4], "{name}");
+        assert_eq!(memory.piece(0), inputs[0].bytes, "{name}: nobody has written it");
+        assert_eq!(memory.references(), 0, "{name}");
+    }
+    for name in ["double", "second", "two_by_two", "dictionary", "keeping", "normalised"] {
+        let options = open(name).effective_options();
+        assert!(!options.iter().any(|(key, _)| key == "inputs_copied"), "{name}: {options:?}");
+    }
+}
+
+#[test]
+fn a_run_that_needs_more_memory_than_there_is_says_so_and_the_next_one_is_sound() {
+    let mut instance = instance("hungry");
+    let wanted = |bytes: i64| Numbers { dtype: DType::Int64, shape: vec![1], bytes: bytes.to_le_bytes().to_vec() };
+    for _ in 0..3 {
+        match run(&mut *instance, &[wanted(100_000_000_000_000_000)], &[0]) {
+            Err(RunError::Machine(words)) => assert!(words.contains("can't allocate memory"), "{words}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(run(&mut *instance, &[wanted(1_000)], &[0]).expect("there is so much")[0].bytes, [1]);
+    }
+}

@@ -1,0 +1,76 @@
+//! A package of AOTInductor, which is opened only for who trusts its machine code.
+
+use crate::support::{backend, floats, folder, path_of, run};
+use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_backend_torch::{Locations, TorchBackend};
+use std::sync::Arc;
+
+fn trusting() -> Options {
+    Options { trust_native: true, ..Options::default() }
+}
+
+fn open() -> Arc<dyn Model> {
+    backend().open(&path_of("packaged.pt2"), &trusting()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_package_that_is_trusted_runs() {
+    let model = open();
+    assert_eq!(model.signature().batch_axis(), Some(0));
+    let options = model.effective_options();
+    assert!(options.contains(&("format".to_string(), "AOTInductor".to_string())), "{options:?}");
+    let mut instance = model.instance().expect("an instance");
+    for (rows, columns) in [(2, 3), (1, 7), (64, 2), (5, 1)] {
+        let count = (rows * columns) as usize;
+        let a: Vec<f32> = (0..count).map(|value| value as f32).collect();
+        let shape = [rows, columns];
+        let found = run(&mut *instance, &[floats(&shape, &a), floats(&shape, &vec![3.0; count])], &[1, 0]);
+        let found = found.unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+        assert_eq!(found[0].shape, shape);
+        assert_eq!(found[0].integers(), (0..count as i64).map(|value| value * 3).collect::<Vec<_>>());
+        assert_eq!(found[1].floats(), a.iter().map(|value| value + 3.0).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_is_not_trusted_is_not_even_looked_for_a_library_for() {
+    let nowhere = Locations { explicit: Some("/no/such".into()), ..Default::default() };
+    let error = TorchBackend::new(nowhere).open(&path_of("packaged.pt2"), &Options::default());
+    let error = error.err().expect("it is machine code");
+    assert!(matches!(&error, OpenError::Model(message) if message.ends_with("say --trust-native")), "{error}");
+}
+
+#[test]
+fn runs_of_a_package_on_many_threads_do_not_see_each_other() {
+    let model = open();
+    std::thread::scope(|scope| {
+        for thread in 0..8_u8 {
+            let model = &model;
+            scope.spawn(move || {
+                let mut instance = model.instance().expect("an instance");
+                for run_number in 0..50_u8 {
+                    let rows = i64::from(1 + (thread + run_number) % 5);
+                    let values = vec![f32::from(thread); rows as usize * 2];
+                    let inputs = [floats(&[rows, 2], &values), floats(&[rows, 2], &values)];
+                    let found = run(&mut *instance, &inputs, &[0]).unwrap_or_else(|error| panic!("{error}"));
+                    assert_eq!(found[0].floats(), vec![f32::from(thread) * 2.0; rows as usize * 2]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_package_that_is_damaged_is_refused_in_one_line() {
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let path = temporary.path().join("m.pt2");
+    std::fs::copy(path_of("packaged.toml"), temporary.path().join("m.toml")).expect("a description");
+    let whole = std::fs::read(path_of("packaged.pt2")).expect("a package");
+    for end in [whole.len() - 1, whole.len() / 2, 100] {
+        std::fs::write(&path, &whole[..end]).expect("a file");
+        let error = backend().open(&path, &trusting()).err().expect("it is cut");
+        assert!(matches!(&error, OpenError::Model(message) if !message.contains('\n')), "{error}");
+    }
+    // What compiled code is unpacked to goes away with the model.
+    assert!(folder("tests/models").is_dir());
+}
