@@ -10,7 +10,7 @@ use std::sync::Arc;
 use triomphe::UniqueArc;
 
 /// Mappings from this size on ask for huge pages. Smaller ones cannot contain one.
-const HUGE_BYTES: u64 = 2 << 20;
+pub(crate) const HUGE_BYTES: u64 = 2 << 20;
 
 /// Memory for one buffer.
 pub(crate) struct Block {

@@ -50,7 +50,8 @@
 //! fresh reservation or claim is zeros or the bytes of **another request**, perhaps of another client. Whoever sends
 //! from a buffer sends only the range that was written for that reply, and whoever computes from it reads only what was
 //! received or written. The mappings are anonymous and private: bytes of another process are never in them, nor do ours
-//! get there.
+//! get there; but for an arena that is shared on purpose ([`Pool::set_aside_shared`]), which one other process reads and
+//! only this one can write.
 // One promise is made and not kept by the compiler: what `mapping` says to a lane.
 #![deny(unsafe_code)]
 
@@ -62,6 +63,7 @@ mod exhausted;
 mod mapping;
 mod payload;
 mod pool;
+mod shared;
 
 pub use buffer::{Buffer, Frozen};
 pub use destination::Destination;
@@ -69,6 +71,7 @@ pub use exhausted::{Exhausted, Limit};
 pub use mapping::Mapping;
 pub use payload::Payload;
 pub use pool::{Pool, Stats};
+pub use shared::{Companion, Shareable};
 
 /// The alignment of every buffer's first byte: what vector units and DMA engines ask for. Pages are aligned to more.
 pub const BASE_ALIGN: usize = graphpiped_batch::BASE_ALIGN;

@@ -6,15 +6,19 @@
 use crate::block::map_anonymous;
 use crate::class::PAGE_BYTES;
 use crate::pool::SetAside;
+use crate::shared::{Companion, Shareable, map_shared};
 use crate::{BASE_ALIGN, Limit};
 use graphpiped_batch::Region;
 use memmap2::MmapRaw;
 use std::ptr::NonNull;
 
-/// Memory for one arena, from [`Pool::set_aside`](crate::Pool::set_aside). Dropping it unmaps it and gives its part of
-/// the budget back.
+/// Memory for one arena, from [`Pool::set_aside`](crate::Pool::set_aside) or
+/// [`Pool::set_aside_shared`](crate::Pool::set_aside_shared). Dropping it unmaps it and gives its part of the budget back.
 pub struct Mapping {
-    // Fields drop in this order: the budget has room again only when the memory is gone.
+    // Fields drop in this order: nobody is told of an address where something else may be mapped already, and the budget has
+    // room again only when the memory is gone.
+    /// Of an arena that another process reads.
+    _companion: Option<Companion>,
     memory: MmapRaw,
     set_aside: SetAside,
 }
@@ -33,16 +37,29 @@ impl Mapping {
         for page in memory.chunks_mut(PAGE_BYTES as usize) {
             page[0] = 0;
         }
-        Ok(Mapping { memory: MmapRaw::from(memory), set_aside })
+        Ok(Mapping { _companion: None, memory: MmapRaw::from(memory), set_aside })
+    }
+
+    /// Makes the mapping that has been counted, and lets `share` have what another process needs to read it.
+    pub(crate) fn shared(set_aside: SetAside, share: &mut dyn FnMut(Shareable) -> Companion) -> Result<Mapping, Limit> {
+        let (memory, shareable) = map_shared(set_aside.bytes()).map_err(|_| Limit::System)?;
+        assert!(
+            memory.as_ptr().addr().is_multiple_of(BASE_ALIGN),
+            "mappings begin at pages, and pages are aligned to more"
+        );
+        let companion = share(shareable);
+        Ok(Mapping { _companion: Some(companion), memory, set_aside })
     }
 }
 
 #[expect(unsafe_code, reason = "a lane dereferences what a region promises, and the promise cannot be checked")]
-// SAFETY: `base` is where an anonymous mapping begins, aligned to `BASE_ALIGN` (256, asserted in `Mapping::new`); it is
-// readable and writable over the `bytes` bytes that were mapped, and stays so until `memory` drops with the value (no
-// file is behind it that could be truncated). Nobody else touches them: the mapping is private, `Mapping::new` ended
-// its one borrow of the bytes when it turned it into a `MmapRaw`, which makes no references, the field is private, and
-// nothing but this function gives its address away.
+// SAFETY: `base` is where a mapping begins, aligned to `BASE_ALIGN` (256, asserted in both constructors); it is readable
+// and writable over the `bytes` bytes that were mapped, and stays so until `memory` drops with the value (there is no file
+// behind it, or a memfd that is sealed, which cannot be truncated). Nobody else writes them: an anonymous mapping is
+// private, and a memfd with the seal FUTURE_WRITE is written through the one mapping that was made before, which is this.
+// What another process reads there, it reads in memory of its own. Here nobody else reads or writes them either:
+// `Mapping::new` ended its one borrow of the bytes when it turned it into a `MmapRaw`, which makes no references, the
+// field is private, and the address that a `Shareable` says is a number, to compare others with.
 unsafe impl Region for Mapping {
     fn base(&self) -> NonNull<u8> {
         NonNull::new(self.memory.as_mut_ptr()).expect("no mapping begins at the address 0")

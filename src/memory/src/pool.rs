@@ -9,7 +9,7 @@
 
 use crate::block::Block;
 use crate::class::{self, Class, PAGE_BYTES};
-use crate::{Buffer, Exhausted, Limit, Mapping};
+use crate::{Buffer, Companion, Exhausted, Limit, Mapping, Shareable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use triomphe::UniqueArc;
@@ -69,6 +69,17 @@ impl Pool {
     pub fn set_aside(&self, bytes: usize) -> Result<Mapping, Exhausted> {
         let counted = class::pages(bytes).ok_or(Limit::Budget).and_then(|pages| SetAside::new(&self.0, pages));
         counted.and_then(Mapping::new).map_err(|limit| self.0.refuse(bytes, limit))
+    }
+
+    /// The same, of memory that one other process may read: `share` is given what that takes, and what it returns is
+    /// dropped when the arena is gone.
+    pub fn set_aside_shared(
+        &self,
+        bytes: usize,
+        share: &mut dyn FnMut(Shareable) -> Companion,
+    ) -> Result<Mapping, Exhausted> {
+        let counted = class::pages(bytes).ok_or(Limit::Budget).and_then(|pages| SetAside::new(&self.0, pages));
+        counted.and_then(|counted| Mapping::shared(counted, share)).map_err(|limit| self.0.refuse(bytes, limit))
     }
 
     /// The budget.
