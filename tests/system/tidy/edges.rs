@@ -56,6 +56,11 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
         "graphpiped-backend-torch",
         &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
     ),
+    // A batch and another process: neither pools, nor which framework it is, which its tests alone know.
+    (
+        "graphpiped-backend-isolated",
+        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-onnx", "graphpiped-backend-conformance"],
+    ),
     // Shared libraries: not what is in them.
     ("graphpiped-backend-library", &[]),
     // What is asked of every backend: none of them.
@@ -80,6 +85,7 @@ const EVERYONE: &[&str] = &[
     "graphpiped-backend-library",
     "graphpiped-model-format",
     "graphpiped-backend-echo",
+    "graphpiped-backend-isolated",
     "graphpiped-backend-onnx",
     "graphpiped-backend-tensorflow",
     "graphpiped-backend-mxnet",
@@ -108,6 +114,7 @@ const UNSAFE: [&str; 6] = [
     "graphpiped-memory",
     "graphpiped-transport",
     "graphpiped-backend-library",
+    "graphpiped-backend-isolated",
     "graphpiped-backend-onnx",
     "graphpiped-backend-tensorflow",
     "graphpiped-backend-mxnet",

@@ -1,0 +1,114 @@
+//! Processes that end: who hears of it, what, and what comes behind it.
+
+use crate::support::{CRASH, DOUBLE, Memory, floats, open, program, run, told, until};
+use graphpiped_backend_api::{Model, OpenError, Options, RunError};
+use graphpiped_backend_isolated::{Isolated, Program};
+use std::path::Path;
+use std::process::Command;
+
+fn refused(path: &str) -> OpenError {
+    match open("told", Path::new(path), &Options::default()) {
+        Ok(_) => panic!("{path} is opened"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_model_that_cannot_be_opened_is_the_error_that_its_backend_gave() {
+    assert_eq!(refused("refuse"), OpenError::Model("refuse: it is no model".into()));
+    let panicked = "panic: told panicked when it opened the model: no such luck";
+    assert_eq!(refused("panic"), OpenError::Framework(panicked.into()));
+    let crashed = "crash: its process ended by signal 6, SIGABRT while it opened the model";
+    assert_eq!(refused("crash"), OpenError::Framework(crashed.into()));
+}
+
+#[test]
+fn a_process_that_cannot_be_started_is_named() {
+    let nothing = Box::new(Program(|| Command::new("/no/such/program")));
+    let opened = Isolated::open("m", "told", Path::new("/m"), &Options::default(), nothing);
+    let error = opened.expect_err("there is no process");
+    assert!(matches!(&error, OpenError::Machine(words) if words.starts_with("/m: its process cannot be started: ")));
+    let shell = Box::new(Program(|| Command::new("true")));
+    let error = Isolated::open("m", "told", Path::new("/m"), &Options::default(), shell).expect_err("it ends");
+    assert_eq!(error.to_string(), "/m: its process ended with exit code 0 while it opened the model");
+}
+
+#[test]
+fn a_process_that_dies_fails_its_run_and_the_next_one_serves() {
+    let (model, memory) = (told(), Memory::default());
+    assert_eq!(model.signature().inputs[0].to_string(), "x float32 [N]");
+    let options = [("told", "yes"), ("isolation", "process")].map(|(key, value)| (key.into(), value.into()));
+    assert_eq!(model.effective_options(), options);
+    let mut instance = model.instance().expect("it has instances");
+    for death in 1..=3 {
+        let before = model.epoch();
+        let error = run(&mut *instance, &memory, &floats(&[CRASH]), true).expect_err("it dies");
+        let words = "the process of model \"m\" ended by signal 11, SIGSEGV in the middle of the run; it is being started again";
+        assert_eq!(error, RunError::Framework(words.into()));
+        assert_ne!(model.epoch(), before);
+        // Until the next one is there, which takes a pause at least, nobody waits for it.
+        if let Err(error) = run(&mut *instance, &memory, &floats(&[DOUBLE]), true) {
+            let RunError::Machine(words) = error else { panic!("{error:?}") };
+            let begin = "the process of model \"m\" has ended by signal 11, SIGSEGV; it is being started again, so ask again in ";
+            assert!(words.starts_with(begin), "{words}");
+        }
+        until("up", || model.is_up());
+        assert_eq!(model.restarts(), death);
+        let found = run(&mut *instance, &memory, &floats(&[DOUBLE]), true).expect("a run");
+        assert_eq!((found, memory.references()), (floats(&[20.0]), 0));
+    }
+}
+
+#[test]
+fn all_runs_of_a_process_end_with_it() {
+    let model = told();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..4)
+            .map(|_| {
+                let mut instance = model.instance().expect("it has instances");
+                let model = &model;
+                scope.spawn(move || {
+                    let epoch = model.epoch();
+                    let memory = Memory::default();
+                    loop {
+                        match run(&mut *instance, &memory, &floats(&[DOUBLE]), true) {
+                            Ok(found) => assert_eq!(found, floats(&[20.0])),
+                            Err(RunError::Framework(_) | RunError::Machine(_)) => {
+                                return assert_ne!(epoch, model.epoch());
+                            }
+                            Err(other) => panic!("{other:?}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut instance = model.instance().expect("it has instances");
+        run(&mut *instance, &Memory::default(), &floats(&[CRASH]), true).expect_err("it dies");
+        for run in runs {
+            run.join().expect("every run has ended");
+        }
+    });
+}
+
+#[test]
+fn a_process_ends_with_its_model() {
+    let model = Isolated::open("m", "told", Path::new(""), &Options::default(), program()).expect("it opens");
+    let children = || std::fs::read_to_string(format!("/proc/self/task/{}/children", thread_of_host())).ok();
+    let alive = children().expect("the thread that watches it is there");
+    let process = alive.trim().to_string();
+    assert!(!process.is_empty());
+    drop(model);
+    until("gone", || !Path::new(&format!("/proc/{process}")).exists());
+}
+
+/// The thread that watches over the process of the one model called so.
+fn thread_of_host() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let is_host = |task: &String| {
+        let has_child = std::fs::read_to_string(format!("/proc/self/task/{task}/children"));
+        let name = std::fs::read_to_string(format!("/proc/self/task/{task}/comm"));
+        name.is_ok_and(|name| name.trim() == "host-m") && has_child.is_ok_and(|children| !children.trim().is_empty())
+    };
+    let mut tasks = tasks.filter_map(|task| task.ok()?.file_name().into_string().ok());
+    tasks.find(is_host).expect("a thread")
+}

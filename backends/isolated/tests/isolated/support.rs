@@ -1,0 +1,210 @@
+//! A framework that does as it is told, processes that host it, and runs.
+
+use graphpipe_schema::{DType, Shape};
+use graphpiped_backend_api::{
+    Backend, Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, OpenError, Options, OutputSlot, Prepared,
+    Produced, RunError, Signature, TensorSpec,
+};
+use graphpiped_backend_isolated::{Isolated, Launch, Program, host};
+use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Reached only when something is broken; long, because machines that run tests are slow.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+const IS_HOST: &str = "GRAPHPIPED_TEST_HOST";
+
+/// Not a test but the process of a model, where it is started as one.
+#[test]
+fn hosted() {
+    use std::os::fd::AsFd;
+    if std::env::var_os(IS_HOST).is_none() {
+        return;
+    }
+    let control = std::io::stdin().as_fd().try_clone_to_owned().expect("a socket");
+    // The panics of these frameworks are meant.
+    std::panic::set_hook(Box::new(|_| {}));
+    host::ends_with_the_daemon_alone();
+    host::serve(control, find, guarded);
+    host::end()
+}
+
+fn find(name: &str) -> Option<Arc<dyn Backend>> {
+    match name {
+        "told" => Some(Arc::new(Told)),
+        "onnx" => Some(Arc::new(onnx())),
+        _ => None,
+    }
+}
+
+/// The backend, with the project's runtime folder.
+fn onnx() -> OnnxBackend {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/onnxruntime");
+    OnnxBackend::new(Locations::new(&WANTED, None, vec![folder], "get it with `make runtime`"))
+}
+
+fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    result.map_err(|why| why.downcast_ref::<&str>().copied().unwrap_or_default().to_string())
+}
+
+/// Starts this program as the process of a model.
+pub fn program() -> Box<dyn Launch> {
+    Box::new(Program(|| {
+        let mut command = Command::new(std::env::current_exe().expect("it runs"));
+        command.args(["--exact", "support::hosted", "--nocapture"]).env(IS_HOST, "1").stdout(Stdio::null());
+        command
+    }))
+}
+
+/// Opens a model of a backend in a process.
+pub fn open(backend: &str, path: &Path, options: &Options) -> Result<Arc<Isolated>, OpenError> {
+    Isolated::open("m", backend, path, options, program())
+}
+
+/// The model of the framework that does as it is told.
+pub fn told() -> Arc<Isolated> {
+    open("told", Path::new("a model"), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Asks again and again until it is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "never {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Memory whose references are counted.
+#[derive(Default)]
+pub struct Memory(pub Arc<()>);
+
+impl Keep for Memory {
+    fn keep(&self) -> Kept {
+        let kept: Arc<()> = Arc::clone(&self.0);
+        kept
+    }
+}
+
+impl Memory {
+    /// Who refers to it now.
+    pub fn references(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+}
+
+/// Bytes of numbers.
+pub fn floats(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Runs with one row of numbers for one output; memory is prepared if `is_prepared`.
+pub fn run(instance: &mut dyn Instance, memory: &Memory, bytes: &[u8], is_prepared: bool) -> Result<Vec<u8>, RunError> {
+    let shape = [(bytes.len() / 4) as i64];
+    let list = [Input { index: 0, dtype: DType::Float32, shape: &shape, elements: Elements::Bytes(bytes) }];
+    let mut output = vec![0xa5; bytes.len()];
+    let prepared = Prepared { shape: Shape::new(&shape).expect("a shape"), bytes: &mut output };
+    let mut slots = [OutputSlot { index: 0, prepared: is_prepared.then_some(prepared), produced: None }];
+    instance.run(&Inputs::new(&list, memory), &mut slots)?;
+    let [slot] = slots;
+    match slot.produced.expect("a run that succeeds sets every slot") {
+        Produced::InPlace => Ok(output),
+        Produced::Lent { owner, shape: found, .. } => {
+            assert_eq!(found.dims(), shape);
+            Ok((*owner).as_ref().to_vec())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Doubles numbers. What the first number of a run is, it is told by:
+pub const PANIC: f32 = 1.0;
+/// It ends its process, as a crash does.
+pub const CRASH: f32 = 2.0;
+/// It goes on referring to its inputs.
+pub const KEEP: f32 = 3.0;
+/// It lets go of all inputs that it refers to.
+pub const LET_GO: f32 = 4.0;
+/// It refuses.
+pub const REFUSE: f32 = 5.0;
+/// What is nothing of the above.
+pub const DOUBLE: f32 = 10.0;
+
+struct Told;
+
+struct ToldModel(Signature, Arc<Mutex<Vec<Kept>>>);
+
+struct ToldInstance(Arc<Mutex<Vec<Kept>>>);
+
+impl Backend for Told {
+    fn name(&self) -> &'static str {
+        "told"
+    }
+
+    fn open(&self, path: &Path, _: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        match path.to_str() {
+            Some("crash") => std::process::abort(),
+            Some("panic") => panic!("no such luck"),
+            Some("refuse") => Err(OpenError::Model("refuse: it is no model".into())),
+            _ => {
+                let spec = |name: &str| {
+                    let dims = Some(vec![Dim::Symbol("N".into())]);
+                    TensorSpec { name: name.into(), dtype: DType::Float32, dims }
+                };
+                let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")], variadic: false };
+                Ok(Arc::new(ToldModel(signature, Arc::default())))
+            }
+        }
+    }
+}
+
+impl Model for ToldModel {
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn effective_options(&self) -> Vec<(String, String)> {
+        vec![("told".into(), "yes".into())]
+    }
+
+    fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
+        Ok(Box::new(ToldInstance(Arc::clone(&self.1))))
+    }
+}
+
+impl Instance for ToldInstance {
+    fn run(&mut self, inputs: &Inputs<'_>, slots: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+        let Elements::Bytes(bytes) = inputs[0].elements else { panic!("numbers") };
+        assert!(bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(64), "inputs are aligned");
+        let mut numbers = bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number)).peekable();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match numbers.peek() {
+            Some(&PANIC) => panic!("as told"),
+            Some(&CRASH) => {
+                let this = rustix::process::getpid();
+                rustix::process::kill_process(this, rustix::process::Signal::SEGV).expect("it is this process");
+                std::thread::park();
+            }
+            Some(&KEEP) => kept.push(inputs.keep()),
+            Some(&LET_GO) => kept.clear(),
+            Some(&REFUSE) => return Err(RunError::Model("I will not".into())),
+            _ => {}
+        }
+        let doubled = floats(&numbers.map(|number| 2.0 * number).collect::<Vec<_>>());
+        let shape = Shape::new(inputs[0].shape).expect("a shape");
+        for slot in slots {
+            slot.produced = Some(match &mut slot.prepared {
+                Some(prepared) => {
+                    prepared.bytes.copy_from_slice(&doubled);
+                    Produced::InPlace
+                }
+                None => Produced::Lent { shape, dtype: DType::Float32, owner: Arc::new(doubled.clone()) },
+            });
+        }
+        Ok(())
+    }
+}
