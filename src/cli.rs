@@ -57,6 +57,9 @@ pub enum Command {
     /// Say which frameworks are there, or fetch them.
     #[command(subcommand)]
     Runtime(RuntimeCommand),
+    /// Host one model for the daemon, which starts this itself.
+    #[command(hide = true)]
+    BackendHost(HostArgs),
 }
 
 /// Arguments of `serve`.
@@ -118,6 +121,19 @@ impl CheckArgs {
             ..Options::default()
         }
     }
+}
+
+/// Arguments of `backend-host`. They come from the daemon alone, so none of them is an environment variable.
+#[derive(Debug, Args)]
+pub struct HostArgs {
+    /// What clients call the model, for those who look at the processes of the machine.
+    pub model: String,
+    /// The folder of the frameworks' libraries.
+    #[arg(long, value_name = "DIR")]
+    pub runtime: Option<PathBuf>,
+    /// The ONNX Runtime library.
+    #[arg(long, value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
 }
 
 /// What can be said on the command line, in the environment and in the configuration file. Nothing said = `None`.
@@ -185,6 +201,10 @@ pub struct Options {
     /// large payload keeps the other connections waiting anyway.
     #[arg(long, env = "GRAPHPIPED_INLINE_US", value_name = "N")]
     pub inline_us: Option<u32>,
+    /// Where a framework runs. Default: none, in the daemon itself; process: in a process of its own for each model, which
+    /// takes no other model with it when it crashes, and is started again.
+    #[arg(long, env = "GRAPHPIPED_ISOLATION", value_name = "MODE")]
+    pub isolation: Option<IsolationMode>,
     /// Reactors: threads with a ring that do all input and output. Default: a quarter of the cores, at least 1.
     #[arg(long, env = "GRAPHPIPED_IO_THREADS", value_name = "N")]
     pub io_threads: Option<usize>,
@@ -256,6 +276,7 @@ impl Options {
             linger_us: self.linger_us.or(other.linger_us),
             inline: self.inline.or(other.inline),
             inline_us: self.inline_us.or(other.inline_us),
+            isolation: self.isolation.or(other.isolation),
             io_threads: self.io_threads.or(other.io_threads),
             memory: self.memory.or(other.memory),
             connections_max: self.connections_max.or(other.connections_max),
@@ -303,6 +324,17 @@ pub enum InlineMode {
     Always,
     /// Executors run everything.
     Never,
+}
+
+/// Where a framework runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum IsolationMode {
+    /// In the daemon.
+    #[default]
+    None,
+    /// In a process for each model.
+    Process,
 }
 
 #[cfg(test)]

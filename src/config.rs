@@ -12,7 +12,7 @@
 //! An unknown key is an error, so that a misspelt limit is not silently no limit. Every error is one line that names the
 //! file, the line and the key.
 
-use crate::cli::{BatchMode, Options};
+use crate::cli::{BatchMode, IsolationMode, Options};
 use crate::source::BackendName;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,8 @@ pub struct ModelTable {
     pub max_batch: Option<usize>,
     /// As [`Options::linger_us`], for this model.
     pub linger_us: Option<u32>,
+    /// As [`Options::isolation`], for this model.
+    pub isolation: Option<IsolationMode>,
 }
 
 /// Reads a configuration file.
@@ -90,7 +92,7 @@ mod tests {
         let text = "memory = \"4G\"\nio_threads = 3\nhead_timeout = 5\nlisten = [\"tcp://[::1]:0\"]\n\
                     cpus = \"0-2,5\"\ninline = \"never\"\n\
                     [model.digits]\npath = \"d.onnx\"\ninstances = 2\nbatch = \"off\"\nmax_batch = 9\n\
-                    inputs = [\"x:0\", \"y\"]\noutputs = [\"z\"]\nsignature = \"s\"\ntrust_native = true\n\
+                    inputs = [\"x:0\", \"y\"]\noutputs = [\"z\"]\nsignature = \"s\"\ntrust_native = true\nisolation = \"process\"\n\
                     [model.same]\nbackend = \"echo\"\n";
         let options = parsed(text).unwrap();
         assert_eq!(options.memory, Some(ByteSize(4 << 30)));
@@ -106,6 +108,7 @@ mod tests {
         assert_eq!((digits.backend, digits.signature.as_deref(), digits.trust_native), (None, Some("s"), Some(true)));
         assert_eq!(digits.inputs.as_deref(), Some(&["x:0".to_string(), "y".to_string()][..]));
         assert_eq!(digits.outputs.as_deref(), Some(&["z".to_string()][..]));
+        assert_eq!(options.tables["digits"].get_ref().isolation, Some(IsolationMode::Process));
         assert_eq!(options.tables["same"].get_ref().backend, Some(BackendName::Echo));
         assert_eq!(options.queue_max, None);
     }
@@ -126,6 +129,10 @@ mod tests {
         wrong("[model.a]\nbackend = \"caffe\"\n", "g.toml:2: backend: unknown variant `caffe`");
         wrong("cpus = \"3-1\"\n", "g.toml:1: cpus: \"3-1\"");
         wrong("batch = \"maybe\"\n", "g.toml:1: batch: unknown variant `maybe`, expected one of `auto`, `on`, `off`");
+        wrong(
+            "isolation = \"thread\"\n",
+            "g.toml:1: isolation: unknown variant `thread`, expected `none` or `process`",
+        );
         wrong("a = \n", "g.toml:1: a: ");
     }
 

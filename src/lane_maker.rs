@@ -3,8 +3,9 @@
 //! This is control plane: it maps memory and touches all of it, which takes milliseconds, on a thread of its own.
 
 use crate::batching::{BatchCounters, Batching, Urgent, Wish, Wishes};
-use crate::cli::InlineMode;
+use crate::cli::{InlineMode, IsolationMode};
 use crate::cost::{Cost, Learner};
+use crate::isolation::ArenaMemory;
 use crate::lanes::{LaneSet, ModelLane, NoLane, RowSignature};
 use crate::model::Served;
 use crate::plan::{LANES_MAX, Lanes, MemoryPlan, ModelRows, ROWS_MAX_DEFAULT};
@@ -40,6 +41,8 @@ impl Candidate {
             learner.observe(rows, took);
         }
         let inline = match settings.inline {
+            // A reactor waits for nobody, and least of all for a process that is about to end.
+            _ if model.isolation == IsolationMode::Process => false,
             InlineMode::Always => true,
             InlineMode::Never => false,
             InlineMode::Auto => {
@@ -63,9 +66,9 @@ impl Candidate {
     }
 
     /// Its batching, with the lanes that it has from the start. `None` if there is no memory for any.
-    pub fn batching(
+    pub fn batching<'m>(
         self,
-        pool: &Pool,
+        memory: impl Into<ArenaMemory<'m>>,
         settings: &ModelSettings,
         lanes: Option<Lanes>,
         reactors: usize,
@@ -76,7 +79,7 @@ impl Candidate {
         if let Some(rows) = &self.rows {
             let Some(plan) = lanes.and_then(|lanes| lanes.shared) else { return Ok(None) };
             rows_max = plan.rows_max;
-            sets.push(Arc::new(make(pool, rows, lanes.unwrap_or_default(), reactors, 0)?));
+            sets.push(Arc::new(make(memory.into(), rows, lanes.unwrap_or_default(), reactors, 0)?));
         }
         let (linger, cost) = (settings.linger, self.cost);
         let (sets, counters) = (ArcSwap::from_pointee(sets), BatchCounters::default());
@@ -94,10 +97,16 @@ impl Candidate {
     }
 }
 
-fn make(pool: &Pool, rows: &Arc<RowSignature>, lanes: Lanes, reactors: usize, second: u64) -> Result<LaneSet, NoLane> {
-    let shared = lanes.shared.map(|plan| ModelLane::new(pool, rows, &plan, None)).transpose()?;
+fn make(
+    memory: ArenaMemory<'_>,
+    rows: &Arc<RowSignature>,
+    lanes: Lanes,
+    reactors: usize,
+    second: u64,
+) -> Result<LaneSet, NoLane> {
+    let shared = lanes.shared.map(|plan| ModelLane::new(memory, rows, &plan, None)).transpose()?;
     let inline = lanes.inline.map(|plan| {
-        (0..reactors).map(|reactor| ModelLane::new(pool, rows, &plan, Some(reactor))).collect::<Result<Vec<_>, _>>()
+        (0..reactors).map(|reactor| ModelLane::new(memory, rows, &plan, Some(reactor))).collect::<Result<Vec<_>, _>>()
     });
     Ok(LaneSet::new(Arc::clone(rows), shared, inline.transpose()?.unwrap_or_default(), second))
 }
@@ -168,7 +177,8 @@ impl LaneMaker {
             // All of them are needed; rows of this shape run alone, and nobody asks again for a while.
             return batching.full_until.store(second + RETRY_SECONDS, Ordering::Relaxed);
         }
-        match make(&self.pool, &rows, lanes, self.reactors, second) {
+        let memory = ArenaMemory { pool: &self.pool, isolated: served.isolated.as_deref() };
+        match make(memory, &rows, lanes, self.reactors, second) {
             Ok(set) => {
                 let mut sets: Vec<_> = batching.sets.load().iter().cloned().collect();
                 let shapes: Vec<_> = rows.inputs.iter().map(|spec| spec.inner.to_string()).collect();

@@ -1,12 +1,13 @@
 //! The lanes of a model: one set per row signature, which is what the rows of requests must have in common to be run
 //! together. What a lane does with rows is the batching core's; here is what the rows *are*.
 
+use crate::isolation::ArenaMemory;
 use crate::plan::{LanePlan, RowBytes};
 use crate::request::Request;
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{Signature, TensorSpec};
 use graphpiped_batch::{Lane, Layout, Region};
-use graphpiped_memory::{Exhausted, Pool};
+use graphpiped_memory::Exhausted;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -132,15 +133,16 @@ pub struct ModelLane {
 
 impl ModelLane {
     /// A lane whose memory is set aside from the pool.
-    pub fn new(
-        pool: &Pool,
+    pub fn new<'m>(
+        memory: impl Into<ArenaMemory<'m>>,
         rows: &Arc<RowSignature>,
         plan: &LanePlan,
         reactor: Option<usize>,
     ) -> Result<Arc<ModelLane>, NoLane> {
         let row_bytes: SmallVec<[usize; 4]> = rows.inputs.iter().map(|spec| spec.bytes).collect();
         let layout = Layout::new(plan.arena_rows, &row_bytes).ok_or(NoLane::Layout)?;
-        let region = || pool.set_aside(layout.arena_bytes()).map(|mapping| Box::new(mapping) as Box<dyn Region>);
+        let memory = memory.into();
+        let region = || memory.set_aside(layout.arena_bytes()).map(|mapping| Box::new(mapping) as Box<dyn Region>);
         let regions = (0..plan.arenas).map(|_| region()).collect::<Result<Vec<_>, _>>()?;
         let core = Lane::new(layout, regions);
         Ok(Arc::new(ModelLane { core, rows: Arc::clone(rows), rows_max: plan.rows_max, reactor }))

@@ -6,7 +6,7 @@
 //! | the way of a request | [`service`] → [`receive`] ([`claim`], [`admission`]) → [`inline`] or [`executor`] → [`run`] → [`returns`] |
 //! | what is run together | [`batching`], [`lanes`], [`placement`], [`shortage`], [`seal`]; [`request`], [`queue`] |
 //! | whether and how it may be | [`probe`], [`plan`], [`cost`], [`lane_maker`] |
-//! | what is served | [`registry`], [`model`], [`open`], [`places`]; what is shown of it: [`pages`], [`metrics`], [`check`] |
+//! | what is served | [`registry`], [`model`], [`open`], [`places`], [`isolation`]; what is shown of it: [`pages`], [`metrics`], [`check`] |
 //! | what all of it shares | [`daemon`] |
 //! | how frameworks get onto the machine | [`runtime`] |
 //! | the control plane | [`control`], [`loading`], [`threads`], [`cores`], [`listen`], [`runtime_folder`], [`faults`] |
@@ -28,6 +28,7 @@ pub mod daemon;
 pub mod executor;
 pub mod faults;
 pub mod inline;
+pub mod isolation;
 pub mod lane_maker;
 pub mod lanes;
 pub mod limits;

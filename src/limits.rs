@@ -2,9 +2,12 @@
 //!
 //! Memory of frameworks (weights, arenas) is not in it: no framework tells beforehand.
 
+use crate::cli::IsolationMode;
+use crate::plan::{ARENAS_MAX, LANES_MAX};
 use crate::queue::Job;
 use crate::request::Request;
-use crate::settings::Settings;
+use crate::settings::{ModelSettings, Settings};
+use graphpiped_backend_isolated::AREAS_BYTES_MAX;
 use graphpiped_transport::limits::{HELD_BYTES_FREE, Limits, RECEIVE_RING_BYTES};
 use graphpiped_transport::service::{Reply, Ticket};
 
@@ -42,7 +45,8 @@ pub fn sum(settings: &Settings, rows: usize) -> Vec<Line> {
     let queued: u64 = settings.models.iter().map(|model| model.queue_max as u64).sum();
     let threads = settings.models.iter().map(|model| (model.instances * model.intra_threads) as u64).sum::<u64>();
     let of = |what, count, bytes: usize, why| Line { what, count, bytes: bytes as u64, why };
-    vec![
+    let isolated = isolated(settings).map(|model| model.instances as u64).sum();
+    let mut lines = vec![
         Line { what: "requests and outputs", count: 1, bytes: settings.memory_bytes, why: "--memory" },
         of("receive buffers", reactors, RECEIVE_RING_BYTES, "one ring per reactor (--io-threads), for small requests"),
         of(
@@ -57,7 +61,17 @@ pub fn sum(settings: &Settings, rows: usize) -> Vec<Line> {
         of("busy connections", connections_max as u64, HELD_BYTES_FREE, "half a request or a reply or two of each"),
         of("backlog", reactors, backlog_bytes_max, "requests that wait, metadata, replies that nobody reads"),
         of("stacks", reactors + threads + 1, STACK_BYTES, "of reactors and executors; touched as they are used"),
-    ]
+    ];
+    if isolated > 0 {
+        let why = "--isolation process, of each instance: what is on its way to and from its process";
+        lines.push(of("areas", isolated, AREAS_BYTES_MAX, why));
+    }
+    lines
+}
+
+/// The models that have processes of their own.
+fn isolated(settings: &Settings) -> impl Iterator<Item = &ModelSettings> {
+    settings.models.iter().filter(|model| model.isolation == IsolationMode::Process)
 }
 
 /// A connection with no request: its state machine and its slot.
@@ -69,10 +83,17 @@ const STACK_BYTES: usize = 2 << 20;
 /// `accept` that end in a refusal.
 pub const DESCRIPTORS_RESERVED: u64 = 64;
 
+/// Descriptors of a model in a process of its own: one of each arena, and the process's socket.
+const DESCRIPTORS_ISOLATED: usize = ARENAS_MAX * LANES_MAX + 1;
+/// And of each of its instances: a socket, both of its ends at first, and its areas.
+const DESCRIPTORS_INSTANCE: usize = 5;
+
 /// How many connections the descriptors allow, if fewer than are wanted.
 pub fn clipped(settings: &Settings, descriptors: u64) -> Option<usize> {
     let listeners = (settings.listen.len().max(2) * (settings.io_threads + 1)) as u64;
-    let others = DESCRIPTORS_RESERVED + listeners + 4 * settings.io_threads as u64;
+    let processes = isolated(settings).map(|model| DESCRIPTORS_ISOLATED + DESCRIPTORS_INSTANCE * model.instances);
+    let processes = processes.sum::<usize>() as u64;
+    let others = DESCRIPTORS_RESERVED + listeners + 4 * settings.io_threads as u64 + processes;
     let left = usize::try_from(descriptors.saturating_sub(others)).unwrap_or(usize::MAX).max(1);
     (left < settings.limits.connections_max).then_some(left)
 }
@@ -115,5 +136,10 @@ mod tests {
         assert_eq!(clipped(&settings(), 1024), Some(1024 - 64 - 6 - 8));
         assert_eq!(clipped(&settings(), 1 << 20), None);
         assert_eq!(clipped(&settings(), 10), Some(1));
+        // The arenas of eight row shapes, a process's socket, and five for each of three instances.
+        let mut isolated = settings();
+        isolated.models[1].isolation = IsolationMode::Process;
+        assert_eq!(clipped(&isolated, 1024), Some(1024 - 64 - 6 - 8 - (16 * 8 + 1 + 5 * 3)));
+        assert_eq!(sum(&isolated, 64).last().map(|line| (line.what, line.count)), Some(("areas", 3)));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::batching::Batching;
 use crate::check::batch_axis;
+use crate::isolation::ArenaMemory;
 use crate::lane_maker::Candidate;
 use crate::model::Served;
 use crate::open::{Backends, Opened, open};
@@ -9,6 +10,7 @@ use crate::plan::{MemoryPlan, ROWS_MAX_DEFAULT};
 use crate::probe::{Probed, Verdict, probe};
 use crate::settings::{ModelSettings, Settings};
 use graphpiped_backend_api::Model;
+use graphpiped_backend_isolated::Isolated;
 use graphpiped_memory::Pool;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,12 +21,13 @@ pub struct Loaded {
     /// How it is to be served.
     pub settings: ModelSettings,
     model: Arc<dyn Model>,
+    isolated: Option<Arc<Isolated>>,
     probed: Probed,
 }
 
 /// Opens all models, and tries whether they may be batched.
 pub async fn open_all(settings: &Settings) -> Result<Vec<Loaded>, String> {
-    let backends = Backends::new(&settings.places);
+    let backends = Backends::new(&settings.places).on(settings.cpus.clone());
     let mut models = Vec::new();
     for model in &settings.models {
         let opened = open(&backends, model).await?;
@@ -32,7 +35,8 @@ pub async fn open_all(settings: &Settings) -> Result<Vec<Loaded>, String> {
         let mut settings = model.clone();
         settings.source.backend = Some(opened.backend);
         show_model(&settings, &opened, &probed);
-        models.push(Loaded { settings, model: opened.model, probed });
+        let Opened { model, isolated, .. } = opened;
+        models.push(Loaded { settings, model, isolated, probed });
     }
     Ok(models)
 }
@@ -95,7 +99,8 @@ pub fn batch_all(
         if let Some(candidate) = candidate {
             let lanes = plan.at_start(position);
             position += 1;
-            let made = candidate.batching(pool, &loaded.settings, lanes, settings.io_threads);
+            let memory = ArenaMemory { pool, isolated: loaded.isolated.as_deref() };
+            let made = candidate.batching(memory, &loaded.settings, lanes, settings.io_threads);
             batching = made.map_err(|why| format!("model \"{}\": no lane: {why}", loaded.settings.name))?;
             if let Some(batching) = &batching {
                 show_batching(&loaded, batching);
@@ -103,7 +108,8 @@ pub fn batch_all(
                 warn!(model = loaded.settings.name, "not batched: --memory is too little for two batches of one row");
             }
         }
-        served.push(Arc::new(Served::new(loaded.settings, loaded.model, batching, &names)));
+        let Loaded { settings, model, isolated, .. } = loaded;
+        served.push(Arc::new(Served { isolated, ..Served::new(settings, model, batching, &names) }));
     }
     Ok((served, plan))
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use graphpiped::cli::{Cli, Command};
-use graphpiped::{check, control, faults, runtime};
+use graphpiped::{check, control, faults, isolation, runtime};
 use std::process::ExitCode;
 
 /// Reactors free what executors allocate, and the other way round, for which mimalloc needs no lock. On loads that stay
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     faults::abort_on_panic();
     let result = match Cli::of_process().command {
         Command::Serve(args) => control::serve(*args).map_err(|failure| failure.to_string()),
+        Command::BackendHost(args) => isolation::host(args),
         Command::Check(args) => check::check(args).map(|text| print!("{text}")),
         Command::Runtime(command) => runtime::run(command),
     };

@@ -8,6 +8,7 @@ use crate::daemon::Daemon;
 use crate::model::{ModelCounters, VERSION};
 use crate::registry::Entry;
 use graphpipe_schema::Code;
+use graphpiped_backend_isolated::Isolated;
 use graphpiped_transport::counters::{Counter, Counters};
 use std::fmt::{Display, Write};
 
@@ -25,6 +26,7 @@ pub fn render(daemon: &Daemon) -> String {
     copies(&mut page, daemon);
     memory(&mut page, daemon);
     models(&mut page, daemon);
+    processes(&mut page, daemon);
     batches::render(&mut page, daemon);
     page.0
 }
@@ -85,6 +87,7 @@ fn copies(page: &mut Text, daemon: &Daemon) {
         ("gather", batches::sum(daemon, |c| &c.copied_gather)),
         ("passed", batches::sum(daemon, |c| &c.copied_passed)),
         ("slow_sender", daemon.copied_apart.get()),
+        ("isolation", isolated(daemon).map(|(_, isolated)| isolated.copied_bytes()).sum()),
     ];
     let help = "Bytes of tensors that this process copied.";
     page.metric("graphpiped_copied_bytes_total", "counter", help, labelled("where", copied));
@@ -133,6 +136,23 @@ fn models(page: &mut Text, daemon: &Daemon) {
     );
     let waiting = each(|entry| entry.queue.len() as u64);
     page.metric("graphpiped_model_queue_requests", "gauge", "Requests that wait for an executor.", waiting);
+}
+
+/// The models that have processes of their own.
+fn isolated(daemon: &Daemon) -> impl Iterator<Item = (&str, &Isolated)> {
+    let entries = daemon.registry.entries().iter();
+    entries.filter_map(|entry| Some((entry.served.name(), entry.served.isolated.as_deref()?)))
+}
+
+fn processes(page: &mut Text, daemon: &Daemon) {
+    let each = |get: fn(&Isolated) -> u64| {
+        isolated(daemon).map(move |(name, isolated)| (format!("model=\"{name}\""), get(isolated)))
+    };
+    let up = each(|isolated| isolated.is_up().into());
+    page.metric("graphpiped_isolated_up", "gauge", "Whether the process of a model is up.", up);
+    let restarts = each(Isolated::restarts);
+    let help = "Processes of a model after the first.";
+    page.metric("graphpiped_isolated_restarts_total", "counter", help, restarts);
 }
 
 fn sum(daemon: &Daemon, get: fn(&Counters) -> &Counter) -> u64 {

@@ -6,6 +6,7 @@ use crate::pages;
 use crate::settings::ModelSettings;
 use graphpipe_schema::metadata::{Io, Metadata};
 use graphpiped_backend_api::{Model, Signature, TensorSpec};
+use graphpiped_backend_isolated::Isolated;
 use graphpiped_transport::counters::Counter;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Served {
     pub settings: ModelSettings,
     /// The framework's side of it.
     pub model: Arc<dyn Model>,
+    /// The same, if it has a process of its own.
+    pub isolated: Option<Arc<Isolated>>,
     /// How requests for it are run together, if they may be.
     pub batching: Option<Batching>,
     /// What a run costs.
@@ -67,7 +70,16 @@ impl Served {
         let page = pages::metadata_page(&metadata, model.signature());
         let message = metadata.write().into();
         let cost = batching.as_ref().map_or_else(Arc::default, |batching| Arc::clone(&batching.cost));
-        Served { settings, model, batching, cost, counters: ModelCounters::default(), metadata: message, page }
+        Served {
+            settings,
+            model,
+            isolated: None,
+            batching,
+            cost,
+            counters: ModelCounters::default(),
+            metadata: message,
+            page,
+        }
     }
 
     /// What clients call it.

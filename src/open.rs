@@ -1,13 +1,17 @@
 //! Opening models: the file is looked at through tokio-uring, its format tells the backend if nobody did, and then the
 //! framework opens it, on a thread that may block.
 
+use crate::cli::IsolationMode;
+use crate::cores::CpuList;
 use crate::faults;
+use crate::isolation::HostProgram;
 use crate::places::{Framework, Places};
 use crate::settings::ModelSettings;
 use crate::source::{BackendName, Source};
-use graphpiped_backend_api::{Backend, Model, Options};
+use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_backend_caffe2::Caffe2Backend;
 use graphpiped_backend_echo::EchoBackend;
+use graphpiped_backend_isolated::Isolated;
 use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
 use graphpiped_backend_tensorflow::{TensorflowBackend, WANTED as TENSORFLOW};
 use graphpiped_model_format::{Format, model_bytes, recognise};
@@ -18,23 +22,40 @@ use std::sync::Arc;
 
 /// The frameworks, none of them loaded yet.
 #[derive(Clone)]
-pub struct Backends(Vec<(BackendName, Arc<dyn Backend>)>);
+pub struct Backends {
+    list: Vec<(BackendName, Arc<dyn Backend>)>,
+    host: HostProgram,
+}
 
 impl Backends {
     /// The frameworks that this build has, and where their libraries are looked for when the first model needs one.
     pub fn new(places: &Places) -> Backends {
         let onnx = places.locations(Framework::Onnx, &ONNX);
         let tensorflow = places.locations(Framework::Tensorflow, &TENSORFLOW);
-        Backends(vec![
+        let list: Vec<(BackendName, Arc<dyn Backend>)> = vec![
             (BackendName::Echo, Arc::new(EchoBackend)),
             (BackendName::Caffe2, Arc::new(Caffe2Backend::new(onnx.clone()))),
             (BackendName::Onnx, Arc::new(OnnxBackend::new(onnx))),
             (BackendName::Tensorflow, Arc::new(TensorflowBackend::new(tensorflow))),
-        ])
+        ];
+        Backends { list, host: HostProgram { places: places.clone(), cpus: None } }
+    }
+
+    /// The same, whose models run on these cores where they have processes of their own.
+    #[must_use]
+    pub fn on(mut self, cpus: Option<CpuList>) -> Backends {
+        self.host.cpus = cpus;
+        self
+    }
+
+    /// The framework of this name, if there is one.
+    pub fn find(&self, name: &str) -> Option<Arc<dyn Backend>> {
+        let found = self.list.iter().find(|(backend, _)| backend.as_str() == name);
+        found.map(|(_, backend)| Arc::clone(backend))
     }
 
     fn get(&self, name: BackendName) -> Result<Arc<dyn Backend>, String> {
-        let found = self.0.iter().find(|(other, _)| *other == name);
+        let found = self.list.iter().find(|(other, _)| *other == name);
         let absent = || format!("this build has no {} backend; export the model to ONNX", name.as_str());
         found.map(|(_, backend)| Arc::clone(backend)).ok_or_else(absent)
     }
@@ -55,6 +76,8 @@ fn backend_of(format: Format) -> BackendName {
 pub struct Opened {
     /// The model.
     pub model: Arc<dyn Model>,
+    /// The same, if it has a process of its own.
+    pub isolated: Option<Arc<Isolated>>,
     /// The backend that has opened it.
     pub backend: BackendName,
     /// Bytes of its files; 0 if it has none.
@@ -76,11 +99,20 @@ pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opene
     let backend = backends.get(name).map_err(at_path)?;
     let place = path.display().to_string();
     let options = options(settings);
-    let opened = tokio::task::spawn_blocking(move || faults::guarded(|| backend.open(&path, &options))).await;
+    let isolation = (settings.isolation == IsolationMode::Process)
+        .then(|| (settings.name.clone(), backends.host.launch(&settings.name)));
+    let open = move || match isolation {
+        None => backend.open(&path, &options).map(|model| (model, None)),
+        Some((model, launch)) => {
+            let isolated = Isolated::open(&model, name.as_str(), &path, &options, launch)?;
+            Ok((Arc::clone(&isolated) as Arc<dyn Model>, Some(isolated)))
+        }
+    };
+    let opened = tokio::task::spawn_blocking(move || faults::guarded(open)).await;
     let panicked = |message| format!("{place}: {} panicked when it opened the model: {message}", name.as_str());
     let opened = opened.map_err(|error| error.to_string()).and_then(|opened| opened).map_err(panicked)?;
-    let model = opened.map_err(|error| error.to_string())?;
-    Ok(Opened { model, backend: name, file_bytes })
+    let (model, isolated) = opened.map_err(|error: OpenError| error.to_string())?;
+    Ok(Opened { model, isolated, backend: name, file_bytes })
 }
 
 /// What the backend is told of how to open the model.

@@ -23,7 +23,7 @@ const LANE_BYTES_MAX: u64 = 64 << 20;
 /// Arenas of a shared lane: one that runs, one that is filled, one that is still being received into ...
 const ARENAS_MIN: usize = 3;
 /// ... and so few that looking through all of them costs nothing.
-const ARENAS_MAX: usize = 16;
+pub const ARENAS_MAX: usize = 16;
 /// Arenas of a lane that one reactor fills and runs by itself: while what a turn brought in is run, the next may come.
 const ARENAS_INLINE: usize = 2;
 /// Without two arenas nothing could be received while a batch runs.

@@ -2,7 +2,7 @@
 //! its reason. Pure: the machine and the environment are arguments.
 
 use crate::address::{Address, MODE_DEFAULT};
-use crate::cli::{BatchMode, InlineMode, Options};
+use crate::cli::{BatchMode, InlineMode, IsolationMode, Options};
 use crate::config::ModelTable;
 use crate::cores::CpuList;
 use crate::places::Places;
@@ -73,6 +73,8 @@ pub struct ModelSettings {
     pub max_batch: Option<usize>,
     /// How long a run waits for more rows.
     pub linger: Duration,
+    /// Where its framework runs.
+    pub isolation: IsolationMode,
 }
 
 /// Requests that wait for each model: more than one connection may have in flight (a client that pipelines as deep as it
@@ -267,6 +269,7 @@ fn model(
     let queue_max = positive("--queue-max", queue_max, QUEUE_MAX_DEFAULT)?;
     let batch = table.and_then(|table| table.batch).or(options.batch).unwrap_or_default();
     let max_batch = of_table(|table| table.max_batch).or(options.max_batch);
+    let isolation = table.and_then(|table| table.isolation).or(options.isolation).unwrap_or_default();
     let linger_us = table.and_then(|table| table.linger_us).or(options.linger_us);
     let trust_native = table.and_then(|table| table.trust_native).or(options.trust_native);
     Ok(ModelSettings {
@@ -282,6 +285,7 @@ fn model(
         batch,
         max_batch: max_batch.map(rows).transpose()?,
         linger: linger(linger_us.unwrap_or(0))?,
+        isolation,
     })
 }
 

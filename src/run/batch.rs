@@ -1,7 +1,8 @@
 //! The run for a batch: rows of many requests at once, and to each its own rows of the outputs.
 //!
 //! A batch that fails is split and run again, each half once, until whoever makes it fail is alone: then that request
-//! gets the error, and the others their answers.
+//! gets the error, and the others their answers. A batch with which a process of its own has ended is not: the error is
+//! everybody's, once.
 
 use super::keep::Keeper;
 use super::slots::{Place, slots};
@@ -179,11 +180,16 @@ fn attempt(runner: &mut Runner<'_>, keeper: &Keeper, sealed: &Sealed<Request>) -
         }
     };
     let mut slots = slots(wanted.iter().map(|wanted| (wanted.index, wanted.prepared.as_ref())), buffer.as_mut());
+    let epoch = epoch(runner.served);
     let started = Instant::now();
     let outcome = call(runner.served, runner.instance, &Inputs::new(&inputs, keeper), &mut slots);
     let took = started.elapsed();
     runner.served.counters.run_nanoseconds.add(took.as_nanos() as u64);
-    outcome.map_err(Failed::Some)?;
+    outcome.map_err(|refusal| {
+        // With its process a run ends for all, whoever was to blame: who was will not have it end again for the others.
+        let is_same = epoch == self::epoch(runner.served) && epoch.is_none_or(|epoch| !epoch.is_multiple_of(2));
+        if is_same { Failed::Some(refusal) } else { Failed::All(refusal) }
+    })?;
     runner.learner.observe(rows, took);
     let produced: List<Option<Produced>> = slots.into_iter().map(|slot| slot.produced).collect();
     let memory = buffer.map(Buffer::freeze);
@@ -192,6 +198,11 @@ fn attempt(runner: &mut Runner<'_>, keeper: &Keeper, sealed: &Sealed<Request>) -
         .zip(produced)
         .map(|(wanted, produced)| made(runner, wanted, produced, rows, sealed, memory.as_ref()));
     made.collect()
+}
+
+/// Which process of a model that has one of its own is up; even while none is.
+fn epoch(served: &Served) -> Option<u64> {
+    served.isolated.as_ref().map(|isolated| isolated.epoch())
 }
 
 /// Every output that somebody wants, once; and the bytes for those whose size is known.

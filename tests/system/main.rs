@@ -12,6 +12,7 @@ mod deadlines;
 mod departures;
 mod echo;
 mod fairness;
+mod isolated;
 mod neighbours;
 mod pages;
 mod readme;

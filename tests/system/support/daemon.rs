@@ -83,6 +83,11 @@ impl Daemon {
         }
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The TCP and the Unix address.
     pub fn addresses(&self) -> [&Address; 2] {
         [&self.tcp, &self.unix]

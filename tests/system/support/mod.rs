@@ -14,7 +14,16 @@ pub use metrics::Metrics;
 pub use native::{Address, Connection, Reply, Tensor};
 pub use random::Random;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reached only when something is broken; long, because machines that run tests are slow.
 pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Asks again and again until it is so.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "never {what}");
+        std::thread::yield_now();
+    }
+}
