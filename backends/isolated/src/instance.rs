@@ -115,12 +115,13 @@ impl IsolatedInstance {
         link.socket.send(&self.message, &descriptors).map_err(|_| Failed::Gone)?;
         drop(descriptors);
         let (given, is_kept) = answer(link, &mut self.mailbag, &mut self.message)?;
-        let asked = Asked { inputs, places: &run.outputs };
-        let back = settle(&asked, &given, slots, link.prepared.as_ref(), link.lent.as_ref())?;
-        self.owner.0.copied.fetch_add(copied + back, Ordering::Relaxed);
         if is_kept {
             link.connection.kept.keep(run.id, inputs.keep(), link.inputs.take());
         }
+        let asked = Asked { inputs, places: &run.outputs };
+        let given = given.map_err(Failed::Run)?;
+        let back = settle(&asked, &given, slots, link.prepared.as_ref(), link.lent.as_ref())?;
+        self.owner.0.copied.fetch_add(copied + back, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -258,12 +259,12 @@ fn room(end: &mut usize, bytes: usize) -> Range<usize> {
     start..*end
 }
 
-/// Waits for the end of a run, and gives the process the room that it asks for, once.
-fn answer(
-    link: &mut Link,
-    mailbag: &mut Mailbag,
-    message: &mut Vec<u8>,
-) -> Result<(SmallVec<[Given; 2]>, bool), Failed> {
+/// Where outputs are, as the process says, or why there are none.
+type Outcome = Result<SmallVec<[Given; 2]>, RunError>;
+
+/// Waits for the end of a run, and gives the process the room that it asks for, once. Says also whether it goes on referring to
+/// inputs.
+fn answer(link: &mut Link, mailbag: &mut Mailbag, message: &mut Vec<u8>) -> Result<(Outcome, bool), Failed> {
     let mut has_room = false;
     loop {
         let (bytes, _) = link.socket.receive(mailbag).map_err(|_| Failed::Gone)?;
@@ -271,8 +272,8 @@ fn answer(
             return Err(Failed::Gone);
         }
         match Answer::read(bytes)? {
-            Answer::Done { outputs, is_kept } => return Ok((outputs, is_kept)),
-            Answer::Failed(error) => return Err(Failed::Run(error)),
+            Answer::Done { outputs, is_kept } => return Ok((Ok(outputs), is_kept)),
+            Answer::Failed { error, is_kept } => return Ok((Err(error), is_kept)),
             Answer::Room(bytes) if !has_room => {
                 has_room = true;
                 let room = if bytes > LENT_BYTES_MAX { None } else { Area::to_be_written(bytes).ok() };

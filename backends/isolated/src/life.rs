@@ -19,7 +19,7 @@
 
 use crate::arenas::{Arena, Arenas};
 use crate::kept::KeptRuns;
-use crate::process::{Launch, Process};
+use crate::process::Launch;
 use crate::socket::{Mailbag, Socket};
 use crate::wire::Garbage;
 use crate::wire::control::{FromProcess, Opened, ToProcess};
@@ -260,8 +260,10 @@ impl Life {
             Err(why) => refused = why,
         }
         self.is_down(&mut self.state(), connection.epoch);
+        process.kill();
+        // It reads nothing any more.
         connection.kept.end();
-        let how = end(&mut *process);
+        let how = process.wait();
         self.note_end(refused.as_ref().map_or_else(|| format!(" {how}"), |error| format!(": {error}")));
         let early =
             || OpenError::Framework(format!("{}: its process ended {how} while it opened the model", self.place()));
@@ -367,10 +369,4 @@ impl Connection {
         }
         is_told
     }
-}
-
-/// Ends a process whose socket has ended, if it has not ended itself, and says how it ended.
-fn end(process: &mut dyn Process) -> String {
-    process.kill();
-    process.wait()
 }

@@ -29,6 +29,8 @@ pub(crate) trait Write {
     fn bytes(&mut self, bytes: &[u8]);
     fn shape(&mut self, shape: &Shape);
     fn text(&mut self, text: &str);
+    /// A text that is an error: its first 4 KiB.
+    fn line(&mut self, text: &str);
 }
 
 impl Write for Vec<u8> {
@@ -53,6 +55,10 @@ impl Write for Vec<u8> {
     }
 
     fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn line(&mut self, text: &str) {
         let mut end = text.len().min(TEXT_BYTES_MAX);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -109,8 +115,12 @@ impl<'a> Reader<'a> {
 
     pub fn text(&mut self) -> Result<String, Garbage> {
         let text = std::str::from_utf8(self.bytes()?).map_err(|_| Garbage("a text is not one"))?;
-        // Errors are one line, whoever wrote them.
-        Ok(text.replace(['\n', '\r'], " "))
+        Ok(text.to_string())
+    }
+
+    /// An error, which is one line, whoever wrote it.
+    pub fn line(&mut self) -> Result<String, Garbage> {
+        Ok(self.text()?.replace(['\n', '\r'], " "))
     }
 
     pub fn dtype(&mut self) -> Result<DType, Garbage> {
@@ -139,11 +149,11 @@ pub(crate) fn write_open_error(error: &OpenError, message: &mut Vec<u8>) {
         OpenError::Machine(text) => (2, text),
     };
     message.tag(kind);
-    message.text(text);
+    message.line(text);
 }
 
 pub(crate) fn read_open_error(reader: &mut Reader<'_>) -> Result<OpenError, Garbage> {
-    match (reader.tag()?, reader.text()?) {
+    match (reader.tag()?, reader.line()?) {
         (0, text) => Ok(OpenError::Framework(text)),
         (1, text) => Ok(OpenError::Model(text)),
         (2, text) => Ok(OpenError::Machine(text)),
@@ -159,11 +169,11 @@ pub(crate) fn write_run_error(error: &RunError, message: &mut Vec<u8>) {
         RunError::Machine(text) => (3, text),
     };
     message.tag(kind);
-    message.text(text);
+    message.line(text);
 }
 
 pub(crate) fn read_run_error(reader: &mut Reader<'_>) -> Result<RunError, Garbage> {
-    match (reader.tag()?, reader.text()?) {
+    match (reader.tag()?, reader.line()?) {
         (0, text) => Ok(RunError::Request(text)),
         (1, text) => Ok(RunError::Model(text)),
         (2, text) => Ok(RunError::Framework(text)),

@@ -47,6 +47,9 @@ impl From<Garbage> for Failed {
     }
 }
 
+/// Where the outputs of a run are.
+type Outcome = Result<SmallVec<[Given; 2]>, RunError>;
+
 /// An output that is not in place, and where in the area for such it will be.
 enum Away {
     Lent(Arc<dyn AsRef<[u8]> + Send + Sync>, Range<usize>),
@@ -68,12 +71,12 @@ impl<'h> Runner<'h> {
                 return;
             }
             let Ok(run) = Run::read(bytes) else { return };
-            let answer = match self.answer(&run, descriptors) {
-                Ok((outputs, is_kept)) => Answer::Done { outputs, is_kept },
-                Err(Failed::Run(error)) => Answer::Failed(error),
-                Err(Failed::End) => return,
+            let Ok((outcome, is_kept)) = self.answer(&run, descriptors) else { return };
+            self.tidy(is_kept);
+            let answer = match outcome {
+                Ok(outputs) => Answer::Done { outputs, is_kept },
+                Err(error) => Answer::Failed { error, is_kept },
             };
-            self.tidy(matches!(answer, Answer::Done { is_kept: true, .. }));
             answer.write(&mut message);
             if message.len() > MESSAGE_BYTES_MAX || self.socket.send(&message, &[]).is_err() {
                 return;
@@ -88,7 +91,9 @@ impl<'h> Runner<'h> {
         self.lent.take_if(|area| !is_for_next_run(area.bytes()));
     }
 
-    fn answer(&mut self, run: &Run, descriptors: Descriptors) -> Result<(SmallVec<[Given; 2]>, bool), Failed> {
+    /// Has a run be done: where its outputs are, or why there are none; and whether somebody goes on referring to its inputs.
+    /// An error is the end.
+    fn answer(&mut self, run: &Run, descriptors: Descriptors) -> Result<(Outcome, bool), Failed> {
         self.take_areas(run, descriptors)?;
         let views = run.inputs.iter().map(|input| match &input.place {
             Place::Arena(arena, _) => Some(self.host.arena(*arena)),
@@ -127,10 +132,14 @@ impl<'h> Runner<'h> {
             },
         });
         let list: SmallVec<[Input<'_>; 2]> = list.collect();
-        let produced = self.call(run, &Inputs::new(&list, &memory))?;
-        let given = self.give(run, produced)?;
+        let produced = self.call(run, &Inputs::new(&list, &memory));
+        let outcome = match produced.and_then(|produced| self.give(run, produced)) {
+            Ok(given) => Ok(given),
+            Err(Failed::Run(error)) => Err(error),
+            Err(Failed::End) => return Err(Failed::End),
+        };
         // Behind what was lent, which may have been what refers to the inputs.
-        Ok((given, memory.end()))
+        Ok((outcome, memory.end()))
     }
 
     /// Maps the areas that have come with a run.

@@ -59,8 +59,8 @@ pub(crate) enum Answer {
     /// The run is over: each output, in the order in which they were asked for; and whether the framework goes on referring
     /// to inputs.
     Done { outputs: SmallVec<[Given; 2]>, is_kept: bool },
-    /// The run has failed.
-    Failed(RunError),
+    /// The run has failed; of its inputs the same is said.
+    Failed { error: RunError, is_kept: bool },
 }
 
 /// Where an output is.
@@ -150,9 +150,10 @@ impl Answer {
                 outputs.iter().for_each(|given| given.write(message));
                 message.tag((*is_kept).into());
             }
-            Answer::Failed(error) => {
+            Answer::Failed { error, is_kept } => {
                 message.tag(4);
                 write_run_error(error, message);
+                message.tag((*is_kept).into());
             }
         }
     }
@@ -168,7 +169,7 @@ impl Answer {
                 let outputs = (0..count).map(|_| Given::read(&mut reader)).collect::<Result<_, _>>()?;
                 Answer::Done { outputs, is_kept: reader.flag()? }
             }
-            4 => Answer::Failed(read_run_error(&mut reader)?),
+            4 => Answer::Failed { error: read_run_error(&mut reader)?, is_kept: reader.flag()? },
             _ => return Err(Garbage("there is no such answer")),
         };
         reader.end()?;
@@ -291,7 +292,7 @@ mod tests {
             Answer::NotReady(OpenError::Machine("no memory".into())),
             Answer::Room(123),
             Answer::Done { outputs: outputs.into_iter().collect(), is_kept: true },
-            Answer::Failed(RunError::Request("a bool of 2".into())),
+            Answer::Failed { error: RunError::Request("a bool of 2".into()), is_kept: false },
         ]
     }
 

@@ -1,6 +1,6 @@
 //! Runs in another process: what is copied, what is kept, and what a framework's faults are.
 
-use crate::support::{DOUBLE, KEEP, LET_GO, Memory, PANIC, REFUSE, floats, run, told, until};
+use crate::support::{DOUBLE, KEEP, KEEP_AND_REFUSE, LET_GO, Memory, PANIC, REFUSE, floats, run, told, until};
 use graphpiped_backend_api::{Model, RunError};
 use graphpiped_backend_isolated::Isolated;
 use memmap2::MmapRaw;
@@ -90,12 +90,15 @@ fn what_a_framework_keeps_stays_until_it_lets_go() {
         run(&mut *instance, memory, &floats(&[KEEP, 1.0]), true).expect("a run");
         assert_eq!(memory.references(), 1);
     }
+    let refused = Memory::default();
+    run(&mut *instance, &refused, &floats(&[KEEP_AND_REFUSE]), true).expect_err("as told");
+    assert_eq!(refused.references(), 1, "also of a run that has failed");
     let last = Memory::default();
     let found = run(&mut *instance, &last, &floats(&[DOUBLE]), true).expect("a run");
     assert_eq!(found, floats(&[20.0]));
     assert!(memories.iter().all(|memory| memory.references() == 1) && last.references() == 0);
     run(&mut *instance, &last, &floats(&[LET_GO]), true).expect("a run");
-    until("let go", || memories.iter().all(|memory| memory.references() == 0));
+    until("let go", || memories.iter().chain([&refused]).all(|memory| memory.references() == 0));
 }
 
 #[test]

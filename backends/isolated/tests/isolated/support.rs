@@ -131,6 +131,8 @@ pub const KEEP: f32 = 3.0;
 pub const LET_GO: f32 = 4.0;
 /// It refuses.
 pub const REFUSE: f32 = 5.0;
+/// It goes on referring to its inputs, and refuses.
+pub const KEEP_AND_REFUSE: f32 = 6.0;
 /// What is nothing of the above.
 pub const DOUBLE: f32 = 10.0;
 
@@ -191,6 +193,10 @@ impl Instance for ToldInstance {
             }
             Some(&KEEP) => kept.push(inputs.keep()),
             Some(&LET_GO) => kept.clear(),
+            Some(&KEEP_AND_REFUSE) => {
+                kept.push(inputs.keep());
+                return Err(RunError::Model("I will not".into()));
+            }
             Some(&REFUSE) => return Err(RunError::Model("I will not".into())),
             _ => {}
         }
