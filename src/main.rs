@@ -12,6 +12,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before there is a second thread: MXNet reads the environment when it is loaded.
+    graphpiped_backend_mxnet::prepare_process();
     faults::abort_on_panic();
     let result = match Cli::of_process().command {
         Command::Serve(args) => control::serve(*args).map_err(|failure| failure.to_string()),

@@ -12,8 +12,10 @@ use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_backend_caffe2::Caffe2Backend;
 use graphpiped_backend_echo::EchoBackend;
 use graphpiped_backend_isolated::Isolated;
+use graphpiped_backend_mxnet::{MxnetBackend, WANTED as MXNET};
 use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
 use graphpiped_backend_tensorflow::{TensorflowBackend, WANTED as TENSORFLOW};
+use graphpiped_backend_torch::{TorchBackend, WANTED as TORCH};
 use graphpiped_model_format::{Format, model_bytes, recognise};
 use rustix::fs::FileType;
 use std::io::ErrorKind;
@@ -31,12 +33,16 @@ impl Backends {
     /// The frameworks that this build has, and where their libraries are looked for when the first model needs one.
     pub fn new(places: &Places) -> Backends {
         let onnx = places.locations(Framework::Onnx, &ONNX);
+        let mxnet = places.locations(Framework::Mxnet, &MXNET);
         let tensorflow = places.locations(Framework::Tensorflow, &TENSORFLOW);
+        let torch = places.locations(Framework::Torch, &TORCH);
         let list: Vec<(BackendName, Arc<dyn Backend>)> = vec![
             (BackendName::Echo, Arc::new(EchoBackend)),
             (BackendName::Caffe2, Arc::new(Caffe2Backend::new(onnx.clone()))),
+            (BackendName::Mxnet, Arc::new(MxnetBackend::new(mxnet))),
             (BackendName::Onnx, Arc::new(OnnxBackend::new(onnx))),
             (BackendName::Tensorflow, Arc::new(TensorflowBackend::new(tensorflow))),
+            (BackendName::Torch, Arc::new(TorchBackend::new(torch))),
         ];
         Backends { list, host: HostProgram { places: places.clone(), cpus: None } }
     }
