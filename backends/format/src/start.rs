@@ -43,6 +43,11 @@ pub fn is_ort(start: &[u8]) -> bool {
     has(start, 4, b"ORTM")
 }
 
+/// A list of arrays as MXNet saves it, by the number that it begins with.
+pub fn are_weights_of_mxnet(start: &[u8]) -> bool {
+    has(start, 0, b"\x12\x01\0\0\0\0\0\0")
+}
+
 /// What a file is that is no model that can be served, and what to do about it.
 pub fn mistake(start: &[u8]) -> Option<&'static str> {
     let at = |offset: usize, pattern: &[u8]| has(start, offset, pattern);
@@ -62,8 +67,6 @@ pub fn mistake(start: &[u8]) -> Option<&'static str> {
         "is a safetensors file, which holds weights and no program; export the model to ONNX (torch.onnx.export)"
     } else if at(0, b"\x93NUMPY") {
         "is an array of NumPy and not a model; name the model's file"
-    } else if at(0, b"\x12\x01\0\0\0\0\0\0") {
-        "holds the weights of an MXNet model; name its graph, NAME-symbol.json, or the prefix NAME"
     } else if at(0, b"\x7fELF") {
         "is a program or a shared library; name the package (.pt2) that it comes from"
     } else if at(0, b"\x1f\x8b") || at(257, b"ustar") {

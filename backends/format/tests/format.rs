@@ -115,19 +115,34 @@ fn net_def() -> Vec<u8> {
 }
 
 #[test]
-fn one_net_of_caffe2_is_half_a_model_and_the_folder_of_both_is_one() {
-    assert_refused(&net_def(), "is one of the two nets of a Caffe2 model; name a folder");
+fn a_net_of_caffe2_is_known_by_its_operators() {
+    assert_refused(&net_def(), "is one of the two nets of a Caffe2 model; call them predict_net.pb and init_net.pb");
     let fill = [field(2, b"w"), field(4, b"GivenTensorFill"), field(5, &field(1, b"shape"))].concat();
     assert_refused(&field(2, &fill), "is one of the two nets of a Caffe2 model");
     let no_type = [field(1, b"x"), field(2, b"y"), field(4, b"\x0a\x01x")].concat();
     let why = of(&[field(1, b"net"), field(2, &no_type)].concat()).expect_err("a message is no operator's type");
     assert!(why.starts_with("is not a model of any format"), "{why}");
+}
+
+#[test]
+fn a_caffe2_model_is_two_nets_whose_names_begin_alike() {
     let folder = folder();
-    write(folder.path(), "predict_net.pb", &net_def());
-    assert!(refusal(folder.path()).expect_err("half").contains("no init_net.pb"));
-    write(folder.path(), "init_net.pb", b"");
-    assert_eq!(refusal(folder.path()), Ok(Format::Caffe2));
-    std::fs::remove_file(folder.path().join("predict_net.pb")).expect("it was there");
+    let predict = write(folder.path(), "small.predict_net.pb", &net_def());
+    for path in [&predict, folder.path()] {
+        assert!(refusal(path).expect_err("half").contains("no small.init_net.pb beside it"));
+    }
+    let init = write(folder.path(), "small.init_net.pb", &net_def());
+    for path in [&predict, folder.path()] {
+        assert_eq!(refusal(path), Ok(Format::Caffe2));
+        assert_eq!(model_bytes(path).expect("it can be read"), 2 * net_def().len() as u64);
+    }
+    assert!(
+        refusal(&init).expect_err("half").starts_with("holds the weights of a net of Caffe2; name its predict_net.pb")
+    );
+    write(folder.path(), "other.predict_net.pb", &net_def());
+    assert!(refusal(folder.path()).expect_err("two").contains("name one of them, such as other.predict_net.pb"));
+    std::fs::remove_file(folder.path().join("other.predict_net.pb")).expect("it was there");
+    std::fs::remove_file(predict).expect("it was there");
     assert!(refusal(folder.path()).expect_err("half").contains("no predict_net.pb"));
 }
 
@@ -142,8 +157,10 @@ fn a_saved_model_is_a_folder() {
     assert_eq!(refusal(&version), Ok(Format::SavedModel));
     assert_eq!(model_bytes(&version).expect("it can be read"), saved.len() as u64 + 3);
     assert!(refusal(&model).expect_err("no model").contains("name one of them, such as 1 in it"));
-    assert!(refusal(&graph).expect_err("no folder").contains("name the folder that it is in"));
-    assert_refused(&saved, "is the graph of a SavedModel; name the folder");
+    assert!(refusal(&graph).expect_err("no folder").starts_with("is the graph of a SavedModel, whose weights"));
+    let text = self::folder();
+    write(text.path(), "saved_model.pbtxt", b"");
+    assert!(refusal(text.path()).expect_err("text").contains("as text and no saved_model.pb; "));
 }
 
 #[test]
@@ -158,6 +175,12 @@ fn an_mxnet_model_is_its_graph_or_its_prefix() {
         assert_eq!(refusal(path), Ok(Format::MxNet));
         assert_eq!(model_bytes(path).expect("it can be read"), graph.len() as u64 + 100);
     }
+    std::fs::create_dir(&prefix).expect("a folder of that name");
+    assert_eq!(refusal(&prefix), Ok(Format::MxNet));
+    let weights = b"\x12\x01\0\0\0\0\0\0\0\0\0";
+    assert_eq!(refusal(&write(folder.path(), "net-0001.params", weights)), Ok(Format::MxNet));
+    let other = refusal(&write(folder.path(), "other-0001.params", weights)).expect_err("there is no graph");
+    assert!(other.contains("there is no other-symbol.json beside it"), "{other}");
     assert!(refusal(folder.path()).expect_err("a folder").contains("such as net-symbol.json"));
     assert_refused(b"\x12\x01\0\0\0\0\0\0\0\0\0\0", "holds the weights of an MXNet model; name its graph");
     assert_refused(b"{\n  \"architectures\": []}", "is JSON and not a model");
