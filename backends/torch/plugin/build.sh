@@ -4,11 +4,12 @@
 #     backends/torch/plugin/build.sh [FOLDER]
 #
 # FOLDER holds lib/ and include/ of PyTorch: runtime/torch in the project, or what LIBTORCH says, such as the folder `torch` of
-# a Python environment. Takes a C++ compiler (CXX, else c++) and a minute.
+# a Python environment. Takes a C++ compiler (CXX, else c++) and half a minute.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-folder=${1:-${LIBTORCH:-$here/../../../runtime/torch}}
+project=$(cd "$here/../../.." && pwd)
+folder=${1:-${LIBTORCH:-$project/runtime/torch}}
 plugin=$folder/libgraphpiped_torch.so
 
 for part in include/torch/csrc/api/include/torch/version.h lib/libtorch_cpu.so; do

@@ -65,7 +65,8 @@ uint32_t dtype_of(at::ScalarType type) {
     return 0;
 }
 
-// How many threads a run may use is a setting of the thread that runs it.
+// How many threads a run may use is a setting of the thread that runs it; but for the pool of XNNPACK and QNNPACK, of which
+// there is one in a process, as large as whoever set this last has asked for.
 void use_threads(int wanted) {
     thread_local int set = 0;
     if (set != wanted) {
@@ -251,17 +252,6 @@ class Remaining {
     void (*const release)(void *);
 };
 
-bool lies_in(const void *start, const graphpiped_input *inputs, const std::vector<uint64_t> &sizes) {
-    for (size_t index = 0; index < sizes.size(); index++) {
-        const auto *begin = static_cast<const char *>(inputs[index].start);
-        const auto *at = static_cast<const char *>(start);
-        if (std::less_equal<>()(begin, at) && std::less<>()(at, begin + sizes[index])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // A tensor as it can be read: in this machine's memory, without gaps, as plain numbers.
 at::Tensor readable(const at::Tensor &tensor) {
     if (!tensor.defined()) {
@@ -278,16 +268,13 @@ void run_model(const graphpiped_model &model, const graphpiped_input *inputs, ui
     // Before the tensors, so that they go before it.
     const c10::InferenceMode no_gradients;
     std::vector<at::Tensor> given;
-    std::vector<uint64_t> sizes;
     {
         Remaining remaining(inputs, count, release);
         given.reserve(count);
-        sizes.reserve(count);
         use_threads(model.threads);
         while (remaining.any()) {
-            const auto input = remaining.take();
-            sizes.push_back(input.nbytes());
-            given.push_back(model.writes() ? input.clone() : input);
+            auto input = remaining.take();
+            given.push_back(model.writes() ? input.clone() : std::move(input));
         }
     }
     auto results = model.run(std::move(given));
@@ -298,8 +285,7 @@ void run_model(const graphpiped_model &model, const graphpiped_input *inputs, ui
     for (auto &result : results) {
         result = readable(result);
         // Somebody else refers to its memory still, such as the model itself, which might write to it in a later run.
-        const bool is_shared = result.use_count() > 1 || result.storage().use_count() > 1;
-        if (is_shared && result.nbytes() > 0 && !lies_in(result.const_data_ptr(), inputs, sizes)) {
+        if (result.use_count() > 1 || result.storage().use_count() > 1) {
             result = result.clone();
         }
     }

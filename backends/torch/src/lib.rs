@@ -11,9 +11,13 @@
 //! Served are TorchScript files, and packages of AOTInductor: those are machine code, and opened only for who trusts it.
 //! `format` tells them apart; `description` reads the file beside the model that says what it takes and gives, and `forward`
 //! compares it with what the model says. Inputs are read where they lie, and kept until PyTorch's last reference to them is
-//! gone; outputs are lent from PyTorch's memory. Errors of PyTorch come back as values; what it does not survive (a model
-//! that recurses without end, machine code that is wrong) takes the process along. What never will be here: requests,
-//! batching, devices other than the processor, and PyTorch's types, which only the plugin knows.
+//! gone; outputs are lent from PyTorch's memory. A model that changes its own attributes does so for all its instances.
+//!
+//! Errors of PyTorch come back as values. What it does not survive takes the process along: a model that recurses without end,
+//! and machine code that is wrong, or described as what it is not (`AOTI_RUNTIME_CHECK_INPUTS=1` lets it compare).
+//!
+//! What never will be here: requests, batching, devices other than the processor, and PyTorch's types, which only the plugin
+//! knows.
 
 mod abi;
 mod description;

@@ -150,6 +150,7 @@ fn effective_options(
     ];
     if format == Format::Package {
         options.push(("runners", settings.runners.to_string()));
+        options.push(("input_checks", input_checks()));
     }
     let written = signature.inputs.iter().zip(&forward.arguments).filter(|(_, argument)| argument.is_written);
     let copied: Vec<_> = written.map(|(input, _)| input.name.as_str()).collect();
@@ -161,3 +162,12 @@ fn effective_options(
     options.push(("plugin", library.plugin_path.display().to_string()));
     options.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
+
+/// Whether compiled code compares its inputs with what it was compiled for. It reads the variable itself, once; the daemon
+/// cannot set it any more, because other threads may be reading others.
+fn input_checks() -> String {
+    let is_on = std::env::var_os(INPUT_CHECKS).is_some_and(|value| value == "1");
+    if is_on { "on".to_string() } else { format!("off ({INPUT_CHECKS}=1 turns them on)") }
+}
+
+const INPUT_CHECKS: &str = "AOTI_RUNTIME_CHECK_INPUTS";

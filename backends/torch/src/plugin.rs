@@ -9,7 +9,8 @@
 //!
 //! That all of this may be done by any thread at any time is what the header of the plugin promises: libtorch counts references
 //! to tensors atomically, its interpreter takes a frame of its own for each run, and a package has a lock for each of its
-//! runners. The memory of an input is only read: the plugin copies those that a model writes into.
+//! runners. The memory of an input is only read: the plugin copies it for a model in TorchScript that might write into it. Of
+//! machine code it cannot tell; who trusts a package trusts it in that as well.
 
 use crate::abi;
 use graphpipe_schema::{DType, Shape};
@@ -286,7 +287,7 @@ impl AsRef<[u8]> for Output {
             return &[];
         }
         // SAFETY: so many bytes begin there, which live as long as the tensor that `self` refers to. Nobody writes them: the
-        // plugin copies a tensor that somebody else refers to, but for those in an input, which is kept, and read like this.
+        // plugin has copied what somebody else refers to, and an input is kept from being written.
         unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
     }
 }
@@ -295,5 +296,34 @@ impl Drop for Output {
     fn drop(&mut self) {
         // SAFETY: this is the one owner of the reference, and gives it up here.
         unsafe { (self.plugin.0.free_tensor)(self.tensor.as_ptr()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::{Library, WANTED};
+    use graphpiped_backend_library::Locations;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_input_that_becomes_no_tensor_is_given_back_and_those_behind_it() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let remedy = "get it with `graphpiped runtime install torch`";
+        let locations = Locations::new(&WANTED, None, vec![here.join("../../runtime/torch")], remedy);
+        let library = Library::load(&locations).unwrap_or_else(|error| panic!("{error}"));
+        let path = CString::new(here.join("tests/models/double.pt").display().to_string()).expect("a path");
+        let how = How { path: &path, kind: abi::SCRIPT, outputs: &[c"y".to_owned()], threads: 1, runners: 1 };
+        let module = library.plugin.open(&how).unwrap_or_else(|failure| panic!("{}", failure.words));
+
+        let memory = Arc::new([0_u8; 64]);
+        let kept = || Arc::clone(&memory) as Kept;
+        // `Given::new` would not let a string pass.
+        let given = |dtype| Given { dtype, shape: &[1], bytes: &memory[..4], kept: kept() };
+        let inputs = vec![given(DType::Float32), given(DType::String), given(DType::Float32)];
+        let failure = module.run(inputs).err().expect("PyTorch has no strings");
+        assert_eq!(failure.words, "PyTorch has no type of GraphPipe's number 12");
+        assert_eq!(Arc::strong_count(&memory), 1, "somebody refers to an input still");
     }
 }

@@ -5,6 +5,10 @@
 /// An error in TorchScript comes with the lines of the model that led to it, and its cause in the last line. Other errors may be
 /// followed by where in libtorch they were raised.
 pub(crate) fn one_line(words: &str) -> String {
+    // Machine code of a model has no exceptions of its own, and what stands here are the arguments of the call.
+    if words.contains(" API call failed at ") {
+        return "its machine code has failed, and written why to the standard error".to_string();
+    }
     let words = words.split("Exception raised from ").next().unwrap_or_default();
     let is_cause = |line: &&str| CAUSES.iter().any(|cause| line.trim_start().starts_with(cause));
     let from_cause = words.lines().rev().find(is_cause).and_then(|line| {
@@ -13,6 +17,9 @@ pub(crate) fn one_line(words: &str) -> String {
     });
     let cause = from_cause.unwrap_or(words).trim_start();
     let cause = cause.strip_prefix("RuntimeError: ").unwrap_or(cause);
+    // Where in its own code an assertion stands.
+    let in_its_code = cause.strip_prefix("[enforce fail at ").and_then(|rest| rest.split_once("] "));
+    let cause = in_its_code.map_or(cause, |(_, rest)| rest.trim_start_matches(". "));
     let line = cause.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -44,12 +51,16 @@ mod tests {
         let words = "PytorchStreamReader failed reading zip archive: not a ZIP archive\nException raised from valid at \
                      ../caffe2/serialize/inline_container.cc:221 (most recent call first):\nframe #0: c10::Error::Error\n";
         assert_eq!(one_line(words), "PytorchStreamReader failed reading zip archive: not a ZIP archive");
+        let words = "[enforce fail at inline_container.cc:230] . Attempted to read [x] of version 99.";
+        assert_eq!(one_line(words), "Attempted to read [x] of version 99");
     }
 
     #[test]
     fn other_words_stay_and_endless_ones_end() {
         assert_eq!(one_line("  one\n two.\n"), "one two");
         assert_eq!(one_line(""), "");
+        let words = "run_func_( container_handle_, input_handles.data()) API call failed at /a/b.cpp, line 144";
+        assert_eq!(one_line(words), "its machine code has failed, and written why to the standard error");
         assert_eq!(one_line(&"ü".repeat(10_000)).chars().count(), CHARS_MAX + 1);
     }
 }

@@ -236,7 +236,7 @@ script("raising", Raising(), ROWS, [("y", "float32", ["N", 4])])
 script("number", Number(), ROWS, [("y", "int64", [])])
 script("sparse", Sparse(), ROWS, [("y", "float32", ["N", 4])])
 script("complex", Complex(), ROWS, [("y", "float32", ["N", 4])])
-script("negated", Negated(), ROWS, [("y", "float32", ["N", 4])])
+script("negated", Negated(), [("x", "float32", ["N"])], [("y", "float32", ["N"])])
 script("optional", Optional(), ROWS, [("y", "float32", ["N", 4])])
 script("multiplied", Multiplied(), [("x", "float32", ["N", "N"])], [("y", "float32", [1])])
 # Described as what they are not.

@@ -1,7 +1,8 @@
 //! A package of AOTInductor, which is opened only for who trusts its machine code.
 
-use crate::support::{backend, floats, folder, path_of, run};
-use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use crate::support::{Numbers, backend, floats, path_of, run};
+use graphpipe_schema::DType;
+use graphpiped_backend_api::{Backend, Model, OpenError, Options, RunError};
 use graphpiped_backend_torch::{Locations, TorchBackend};
 use std::sync::Arc;
 
@@ -71,6 +72,32 @@ fn a_package_that_is_damaged_is_refused_in_one_line() {
         let error = backend().open(&path, &trusting()).err().expect("it is cut");
         assert!(matches!(&error, OpenError::Model(message) if !message.contains('\n')), "{error}");
     }
-    // What compiled code is unpacked to goes away with the model.
-    assert!(folder("tests/models").is_dir());
+}
+
+#[test]
+fn compiled_code_compares_what_it_gets_if_its_variable_says_so() {
+    // In a process of its own, because a package asks for the variable once.
+    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_CHECKS";
+    if std::env::var_os(CHILD).is_none() {
+        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "packages::compiled_code_compares_what_it_gets_if_its_variable_says_so", "--nocapture"])
+            .envs([(CHILD, "1"), ("AOTI_RUNTIME_CHECK_INPUTS", "1")])
+            .output()
+            .expect("this program runs");
+        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
+        assert!(written.contains("1 passed") && written.contains("unmatched dtype, expected: 6"), "{written}");
+        return;
+    }
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let path = temporary.path().join("m.pt2");
+    std::fs::copy(path_of("packaged.pt2"), &path).expect("a package");
+    let description = std::fs::read_to_string(path_of("packaged.toml")).expect("a description");
+    std::fs::write(path.with_extension("toml"), description.replace("float32", "float64")).expect("a wrong one");
+    let model = backend().open(&path, &trusting()).unwrap_or_else(|error| panic!("{error}"));
+    let options = model.effective_options();
+    assert!(options.contains(&("input_checks".to_string(), "on".to_string())), "{options:?}");
+    let inputs = || Numbers { dtype: DType::Float64, shape: vec![2, 3], bytes: vec![0; 48] };
+    let error = run(&mut *model.instance().expect("an instance"), &[inputs(), inputs()], &[0]);
+    let refused = "its machine code has failed, and written why to the standard error";
+    assert_eq!(error.expect_err("it was compiled for float32"), RunError::Model(refused.into()));
 }
