@@ -5,13 +5,13 @@ PYTHON ?= python3
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENVS := $(TARGET)/compat
 # The frameworks that the tests need.
-FRAMEWORKS = onnx
+FRAMEWORKS = onnx tensorflow torch mxnet
 # The daemon that fetches them: the one that is built anyway.
 PROFILE = debug
 BUILD_release = --release --package graphpiped
 
 .DELETE_ON_ERROR:
-.PHONY: serve test runtime bench bench-pieces bench-instrument bench-peers bench-codec bench-throughput compat clean
+.PHONY: serve test runtime bench bench-pieces bench-instrument bench-peers bench-codec bench-throughput compat torch-plugin clean
 # The one of a pattern that would otherwise be removed as an intermediate file.
 .PRECIOUS: $(VENVS)/%/ready
 
@@ -28,14 +28,14 @@ serve: runtime
 	@echo
 	@exec $(TARGET)/release/graphpiped serve --model digits=models/digits/digits.onnx
 
-test: runtime
+test: runtime torch-plugin
 	cargo test --workspace --locked
 	$(MAKE) --no-print-directory compat
 
 # The original GraphPipe client against the daemon, with the oldest and with the newest flatbuffers package.
 compat: compat-oldest compat-newest
 
-compat-%: $(VENVS)/%/ready runtime
+compat-%: $(VENVS)/%/ready runtime torch-plugin
 	cargo build --locked
 	GRAPHPIPED=$(abspath $(TARGET))/debug/graphpiped $(VENVS)/$*/bin/python -B -m pytest -p no:cacheprovider tests/compat
 	$(VENVS)/$*/bin/python -B -m unittest discover -s benches/peers/tests
@@ -51,6 +51,12 @@ $(VENVS)/%/ready: tests/compat/requirements-%.txt tests/compat/requirements.txt
 runtime:
 	cargo build --locked $(BUILD_$(PROFILE))
 	$(TARGET)/$(PROFILE)/graphpiped runtime install $(FRAMEWORKS) --into runtime --python $(PYTHON)
+
+# What stands between the daemon and PyTorch's C++ interface; needs a C++ compiler.
+torch-plugin: runtime/torch/libgraphpiped_torch.so
+
+runtime/torch/libgraphpiped_torch.so: backends/torch/plugin/plugin.cpp backends/torch/plugin/plugin.h backends/torch/plugin/build.sh | runtime
+	backends/torch/plugin/build.sh runtime/torch
 
 bench: runtime
 	cargo build --release --locked

@@ -2,7 +2,7 @@
 
 use crate::cli::{BatchMode, CheckArgs};
 use crate::machine;
-use crate::open::{Backends, Opened, open};
+use crate::open::{Backends, Opened, open, template};
 use crate::plan::ROWS_MAX_DEFAULT;
 use crate::probe::{Probed, Verdict, probe as probe_batching};
 use crate::settings::{Machine, ModelSettings, Settings};
@@ -20,12 +20,23 @@ pub fn check(args: CheckArgs) -> Result<String, String> {
     probe().map_err(|unavailable| unavailable.to_string())?;
     let backends = Backends::new(&settings.places);
     let before = machine::resident_bytes();
-    let opened = tokio_uring::start(open(&backends, &settings.models[0]))?;
+    let model = &settings.models[0];
+    let opened = tokio_uring::start(open(&backends, model)).inspect_err(|_| show_template(&backends, model))?;
     // An instance may need what opening did not.
     opened.model.instance().map_err(|error| error.to_string())?;
     let probed = probe_batching(&*opened.model, BatchMode::Auto, ROWS_MAX_DEFAULT, Instant::now)?;
     let grown = machine::resident_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
     Ok(describe(&settings, &opened, &probed, grown))
+}
+
+/// Prints what is to be put beside a model that cannot be opened without it; what is wrong goes to the standard error, so that
+/// `graphpiped check model.pt > model.toml` begins the file.
+fn show_template(backends: &Backends, settings: &ModelSettings) {
+    match tokio_uring::start(template(backends, settings)) {
+        Some(Ok(text)) => print!("{text}"),
+        Some(Err(why)) => eprintln!("graphpiped: no template: {why}"),
+        None => {}
+    }
 }
 
 fn describe(settings: &Settings, opened: &Opened, probed: &Probed, grown: Option<u64>) -> String {

@@ -121,6 +121,18 @@ pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opene
     Ok(Opened { model, isolated, backend: name, file_bytes })
 }
 
+/// What is to be put beside a model that cannot be opened without it. Must run inside of a tokio-uring runtime.
+pub async fn template(backends: &Backends, settings: &ModelSettings) -> Option<Result<String, String>> {
+    let Source { backend, path } = settings.source.clone();
+    let name = match backend {
+        Some(name) => name,
+        None => backend_of(blocking(&path, recognise).await.ok()?),
+    };
+    let (backend, options) = (backends.get(name).ok()?, options(settings));
+    let written = tokio::task::spawn_blocking(move || faults::guarded(|| backend.template(&path, &options))).await;
+    written.ok()?.ok()?.map(|written| written.map_err(|error| error.to_string()))
+}
+
 /// What the backend is told of how to open the model.
 fn options(settings: &ModelSettings) -> Options {
     Options {

@@ -73,16 +73,9 @@ pub fn find(places: &Places, framework: Framework, load: &dyn Fn(Framework, &Pat
 fn wanted(framework: Framework) -> Wanted {
     match framework {
         Framework::Onnx => graphpiped_backend_onnx::WANTED,
-        Framework::Tensorflow => Wanted {
-            what: "TensorFlow",
-            file: "libtensorflow_cc.so.2",
-            system: &["libtensorflow_cc.so.2", "libtensorflow.so.2"],
-            variable: "TENSORFLOW_DIR",
-        },
-        Framework::Torch => Wanted { what: "PyTorch", file: "lib/libtorch_cpu.so", system: &[], variable: "LIBTORCH" },
-        Framework::Mxnet => {
-            Wanted { what: "MXNet", file: "libmxnet.so", system: &["libmxnet.so"], variable: "MXNET_LIBRARY_PATH" }
-        }
+        Framework::Tensorflow => graphpiped_backend_tensorflow::WANTED,
+        Framework::Torch => graphpiped_backend_torch::WANTED,
+        Framework::Mxnet => graphpiped_backend_mxnet::WANTED,
     }
 }
 

@@ -42,6 +42,11 @@ pub trait Backend: Send + Sync {
     fn name(&self) -> &'static str;
     /// Opens a model. May take seconds; called on a thread that may block.
     fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError>;
+    /// For a model that cannot be opened because its format does not say what it takes and gives: a file to be completed by
+    /// the operator and put beside it. `None` if that is not what is missing.
+    fn template(&self, _path: &Path, _options: &Options) -> Option<Result<String, OpenError>> {
+        None
+    }
 }
 
 /// An open model.

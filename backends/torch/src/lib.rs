@@ -51,12 +51,6 @@ impl TorchBackend {
         TorchBackend { locations }
     }
 
-    /// A description of a model, for the operator to fill in and to put beside it, with as much as the model itself says.
-    pub fn template(&self, path: &Path, options: &Options) -> Result<String, OpenError> {
-        let format = format_of(path, options)?;
-        model::template(self.library(path)?, path, format, options)
-    }
-
     fn library(&self, path: &Path) -> Result<&'static Library, OpenError> {
         Library::load(&self.locations).map_err(|cause| OpenError::Framework(format!("{}: {cause}", path.display())))
     }
@@ -71,6 +65,12 @@ impl Backend for TorchBackend {
         let format = format_of(path, options)?;
         let signature = description::read(path).map_err(OpenError::Model)?;
         Ok(Arc::new(model::TorchModel::open(self.library(path)?, path, format, signature, options)?))
+    }
+
+    /// With as much as the model itself says.
+    fn template(&self, path: &Path, options: &Options) -> Option<Result<String, OpenError>> {
+        let write = || model::template(self.library(path)?, path, format_of(path, options)?, options);
+        (!description::path_of(path).exists()).then(write)
     }
 }
 

@@ -5,7 +5,7 @@ use graphpiped_backend_api::{Backend, Options};
 
 #[test]
 fn a_template_names_each_argument_and_each_output() {
-    let template = backend().template(&path_of("undescribed.pt"), &Options::default());
+    let template = backend().template(&path_of("undescribed.pt"), &Options::default()).expect("it is not described");
     let template = template.unwrap_or_else(|error| panic!("{error}"));
     let tensor = |side: &str, name: &str| {
         format!("[[{side}]]\nname = \"{name}\"\ndtype = \"float32\"\nshape = [\"N\", \"?\"]\n")
@@ -31,9 +31,11 @@ fn a_model_can_be_served_with_its_template() {
         let path = folder.path().join(name);
         std::fs::copy(path_of(name), &path).expect("a copy");
         let options = Options { trust_native: true, ..Options::default() };
-        let template = backend().template(&path, &options).unwrap_or_else(|error| panic!("{error}"));
+        let template = backend().template(&path, &options).expect("it is not described");
+        let template = template.unwrap_or_else(|error| panic!("{error}"));
         std::fs::write(path.with_extension("toml"), &template).expect("a description");
         let opened = backend().open(&path, &options);
         opened.unwrap_or_else(|error| panic!("{error} in\n{template}"));
+        assert!(backend().template(&path, &options).is_none(), "nothing is missing");
     }
 }
