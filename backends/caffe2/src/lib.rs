@@ -89,3 +89,38 @@ fn translated(files: &Files, options: &Options) -> Result<Vec<u8>, String> {
 fn one_line(message: &str) -> String {
     message.replace(char::is_control, " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Translates a golden net whose predict_net has been changed; what becomes of it is all the same.
+    fn translate(weights: &translate::Weights, declared: &[value_info::Declared], predict: &[u8]) {
+        let options = Options::default();
+        let model = Net::read_with_operators(predict)
+            .and_then(|net| translate::model(&net, weights.clone(), Some(declared), "value_info.json", &options));
+        if let Ok(model) = model {
+            assert!(!model.encode_to_vec().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_of_a_net_is_worse_than_an_error() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        for (name, step) in [("convolution", 3), ("transposed", 3), ("pooling", 3), ("dense", 3), ("layout", 3)] {
+            let read = |file: &str| std::fs::read(golden.join(name).join(file)).expect("a golden file");
+            let init = read("init_net.pb");
+            let weights = Net::read(&init).and_then(|init| translate::weights(&init)).expect("weights");
+            let declared = value_info::read(&read("value_info.json")).expect("inputs");
+            let whole = read("predict_net.pb");
+            for at in (0..whole.len()).step_by(step) {
+                for change in [0x01, 0x80, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[at] ^= change;
+                    translate(&weights, &declared, &changed);
+                }
+                translate(&weights, &declared, &whole[..at]);
+            }
+        }
+    }
+}

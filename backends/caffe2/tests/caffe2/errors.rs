@@ -126,7 +126,7 @@ fn shapes_that_do_not_go_together_are_refused_where_they_meet() {
 
 #[test]
 fn what_is_not_translated_is_refused_by_its_name() {
-    let cases: [(&str, &[Argument<'_>], &str); 9] = [
+    let cases: [(&str, &[Argument<'_>], &str); 10] = [
         ("RoIAlign", &[], "is an operator that is not translated; export the net to ONNX"),
         (
             "Conv",
@@ -136,6 +136,11 @@ fn what_is_not_translated_is_refused_by_its_name() {
         ("MaxPool", &[Argument::Int("kernel", 2), Argument::Text("order", "NHWC")], "its order of axes is NHWC, "),
         ("SpatialBN", &[], "is set for training (is_test is not 1); export the net for inference"),
         ("Dropout", &[Argument::Int("is_test", 0)], "is set for training (is_test is not 1); "),
+        (
+            "MaxPool",
+            &[Argument::Int("kernel", 1), Argument::Int("stride", 2), Argument::Int("legacy_pad", 3)],
+            "has a stride longer than its kernel with legacy_pad 3, ",
+        ),
         ("Conv", &[], "its kernel has 0 axes, of 1 to 3; "),
         ("Conv", &[Argument::Text("kernel", "3")], "its argument kernel is not an integer"),
         ("LRN", &[Argument::Int("size", 4)], "looks at 4 channels, and needs an odd number of them"),

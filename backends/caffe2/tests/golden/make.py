@@ -181,6 +181,8 @@ def legacy_pooling():
             for kernel, stride, pad in windows:
                 name = "%s_%d_k%d_s%d_p%d" % (short, size, kernel, stride, pad)
                 net.out(kind, x, name, kernel=kernel, stride=stride, pad=pad, legacy_pad=3)
+            # Only the pads at the beginning count.
+            net.out(kind, x, "%s_%d_beginning" % (short, size), kernel=3, stride=2, pad_t=1, pad_l=0, pad_b=0, pad_r=2, legacy_pad=3)
     net.run()
 
 
@@ -215,6 +217,7 @@ def elementwise():
     net.weight("slope1", 1), net.weight("slope3", 3), net.weight("slope6", 6)
     net.out("PRelu", "x slope1", "prelu_shared"), net.out("PRelu", "x slope3", "prelu_channels")
     net.out("PRelu", "m slope6", "prelu_columns")
+    net.input("t", 1, 3, 4), net.out("PRelu", "t slope3", "prelu_three_axes")
     net.out("Clip", "m", "clip", min=-0.5, max=1.0), net.out("Clip", "m", "clip_below", min=0.0)
     net.out("Scale", "m", "scale", scale=-2.5)
     net.weight("c", 3), net.weight("hw", 4, 5), net.weight("ch", 3, 4), net.weight("w", 5), net.weight("one", 1)
@@ -225,6 +228,8 @@ def elementwise():
         net.out(kind, "x c", low + "_channels", broadcast=1, axis=1)
         net.out(kind, "x hw", low + "_at_the_end", broadcast=1)
     net.out("Add", "x ch", "add_two_axes", broadcast=1, axis=1)
+    net.weight("c1", 3, 1), net.weight("c_image", 1, 3, 1, 1)
+    net.out("Add", "x c1", "add_an_axis_of_one", broadcast=1, axis=1), net.out("Sub", "x c_image", "sub_all_axes", broadcast=1)
     net.out("Add", "x c", "add_by_letter", broadcast=1, axis_str="C", order="NCHW")
     net.out("Add", "x w", "add_columns", broadcast=1, axis=3)
     net.out("Mul", "x one", "mul_by_one", broadcast=1, axis=1)
@@ -275,6 +280,8 @@ def layout():
     net.out("ChannelShuffle", "x", "shuffled", group=2, kernel=1)
     net.out("ArgMax", "m", "largest", axis=1, keepdims=0), net.out("ArgMax", "x", "largest_channel", axis=1)
     net.out("ArgMax", "m", "largest_at_the_end")
+    net.input("ties", 1, 4, values=np.array([[1, 3, 3, 2], [5, 5, 5, 5]], "float32")), net.out("ArgMax", "ties", "largest_first", axis=1)
+    net.out("Concat", "x x", "concat_from_the_end concat_from_the_end_sizes", axis=-2)
     net.out("Cast", "m", "whole", to=10), net.out("Cast", "whole", "broken", to=1)
     net.run()
 
