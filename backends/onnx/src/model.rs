@@ -10,6 +10,7 @@ use ort::editor::ONNX_DOMAIN;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use ort::session::{Session, SharedSessionInner};
 use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -152,7 +153,18 @@ fn configured(library: &Library, intra_threads: usize) -> ort::Result<SessionBui
     Ok(builder)
 }
 
-fn commit(mut builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Result<Session> {
+/// Makes the session. `ort` looks at every input and output meanwhile, and panics where ONNX Runtime tells something that it
+/// should not, such as a size of -4 that follows from a window larger than what it is moved over.
+fn commit(builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Result<Session> {
+    // What is half made is dropped by the unwinding; nothing else is shared with the attempt.
+    let made = catch_unwind(AssertUnwindSafe(|| try_commit(builder, path, source)));
+    made.unwrap_or_else(|_| {
+        let cause = "the binding to it has failed over an input or output of the graph, whose shape cannot be";
+        Err(ort::Error::new_with_code(ErrorCode::InvalidGraph, cause))
+    })
+}
+
+fn try_commit(mut builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Result<Session> {
     let Source::Bytes(model) = source else { return builder.commit_from_file(path) };
     // ONNX Runtime would look for external data of a model without a file in the folder that the process runs in.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

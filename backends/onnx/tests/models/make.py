@@ -87,6 +87,15 @@ save(
 
 save("fixed", [node("Relu", "x", "y")], [tensor("x", FLOAT, [2, 3])], [tensor("y", FLOAT, [2, 3])])
 
+# A window larger than what it is moved over: the sizes that follow from it are below nothing.
+save(
+    "no_room",
+    [node("MaxPool", "x", "y", kernel_shape=[9, 9])],
+    [tensor("x", FLOAT, ["N", 1, 4, 4])],
+    [tensor("y", FLOAT, None)],
+    check=False,
+)
+
 save(
     "string_twice",
     [node("StringConcat", "x x", "y")],
