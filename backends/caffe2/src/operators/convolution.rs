@@ -56,11 +56,16 @@ pub(super) fn transposed(call: &mut Call<'_>) -> Result<(), String> {
         let pads = window.pads[axis] + window.pads[axis + window.kernel.len()];
         let stretched = dim.size().and_then(|size| (size - 1).checked_mul(window.strides[axis]));
         let size = stretched.and_then(|size| size.checked_add(window.kernel[axis] + adjusted[axis] - pads));
-        size.filter(|&size| size > 0).map_or(Dim::Any, Dim::Fixed)
+        match size {
+            Some(size @ ..0) => Err(format!("its pads leave an output of {size}")),
+            Some(size) => Ok(Dim::Fixed(size)),
+            None => Ok(Dim::Any),
+        }
     };
     let shape = match x.shape.as_deref() {
         Some([rows, _, spatial @ ..]) if spatial.len() == window.kernel.len() => {
-            Some([*rows, made].into_iter().chain(spatial.iter().enumerate().map(size)).collect())
+            let sizes = spatial.iter().enumerate().map(size).collect::<Result<Vec<_>, _>>()?;
+            Some([*rows, made].into_iter().chain(sizes).collect())
         }
         Some(dims) => return Err(format!("its input has {} axes", dims.len())),
         None => None,

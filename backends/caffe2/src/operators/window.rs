@@ -91,23 +91,25 @@ impl Window {
             return Err(format!("its input has {} axes, and its window needs {}", dims.len(), self.kernel.len() + 2));
         }
         let spatial = (0..self.kernel.len()).map(|axis| self.size(axis, dims[axis + 2]));
+        let spatial = spatial.collect::<Result<Vec<_>, _>>()?;
         Ok(Some([dims[0], channels].into_iter().chain(spatial).collect()))
     }
 
     /// The size of one axis of the output.
-    fn size(&self, axis: usize, input: Dim) -> Dim {
-        let Some(size) = input.size() else { return Dim::Any };
+    fn size(&self, axis: usize, input: Dim) -> Result<Dim, String> {
+        let Some(size) = input.size() else { return Ok(Dim::Any) };
         let (stride, head, tail) = (self.strides[axis], self.pads[axis], self.pads[axis + self.kernel.len()]);
         let reach = self.dilations[axis] * (self.kernel[axis] - 1) + 1;
-        let room =
-            |pads: i64| size.checked_add(pads).and_then(|size| size.checked_sub(reach)).filter(|&room| room >= 0);
-        let count = match self.legacy {
-            Legacy::Same => Some(size / stride + i64::from(size % stride != 0)),
-            Legacy::NotSet | Legacy::Valid => room(head + tail).map(|room| room / stride + 1),
+        let room = size.saturating_add(head + tail) - reach;
+        match self.legacy {
+            Legacy::Same => Ok(Dim::Fixed(size / stride + i64::from(size % stride != 0))),
+            _ if room < 0 => {
+                Err(format!("its window reaches over {reach}, and its input has {size} and {} pads", head + tail))
+            }
+            Legacy::NotSet | Legacy::Valid => Ok(Dim::Fixed(room / stride + 1)),
             // Whether the last window is one follows from more than is worth repeating here.
-            Legacy::CaffePooling => None,
-        };
-        count.map_or(Dim::Any, Dim::Fixed)
+            Legacy::CaffePooling => Ok(Dim::Any),
+        }
     }
 }
 

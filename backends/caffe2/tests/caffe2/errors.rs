@@ -120,6 +120,10 @@ fn shapes_that_do_not_go_together_are_refused_where_they_meet() {
     let files = Files::of(&init, &[operator("FC", "x m b", "y", &[])]);
     let message = cause(files.path(), &files.file("predict_net.pb"));
     assert_eq!(message, "FC (output y): its weights are for rows of 3, and its input has rows of 32");
+    let window = of_operator("MaxPool", &[Argument::Int("kernel", 9), Argument::Int("pad", 1)]);
+    assert_eq!(window, "MaxPool (output y): its window reaches over 9, and its input has 4 and 2 pads");
+    let pads = of_operator("ConvTranspose", &[Argument::Int("kernel", 1), Argument::Int("pad", 3)]);
+    assert_eq!(pads, "ConvTranspose (output y): its pads leave an output of -2");
     let wrong = of_operator("Conv", &[Argument::Int("kernel", 3)]);
     assert!(wrong.starts_with("Conv (output y): its kernel is [3, 3], and its filters are of shape [2, 2, 1, 1]; "));
 }
