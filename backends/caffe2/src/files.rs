@@ -96,13 +96,15 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     if metadata.len() == 0 {
         return Err(format!("{shown}: is empty; copy it again"));
     }
-    let mut bytes = Vec::new();
+    let too_many = || format!("{shown}: has more than the {bytes_max} bytes that one can have; export the net to ONNX");
+    if metadata.len() > bytes_max {
+        return Err(too_many());
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let file = File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes));
     file.map_err(|error| cannot_be_read(path, &error))?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(format!("{shown}: has more than the {bytes_max} bytes that one can have; export the net to ONNX"));
-    }
-    Ok(bytes)
+    // It may have grown meanwhile.
+    if bytes.len() as u64 > bytes_max { Err(too_many()) } else { Ok(bytes) }
 }
 
 fn cannot_be_read(path: &Path, error: &std::io::Error) -> String {

@@ -7,6 +7,33 @@ use crate::arguments::Arguments;
 use crate::kinds::{self, size};
 use crate::proto::OperatorDef;
 use graphpiped_onnx_proto::{DataType, TensorProto};
+use std::collections::HashMap;
+
+/// Bytes of all constants of a model: ONNX Runtime takes 2 GiB, of which the graph itself needs little.
+const BYTES_MAX: u64 = (1 << 31) - (16 << 20);
+
+/// Room for constants.
+#[derive(Debug)]
+pub(crate) struct Room {
+    bytes_left: u64,
+}
+
+impl Room {
+    /// What these leave.
+    pub fn besides(weights: &HashMap<String, TensorProto>) -> Room {
+        let taken =
+            weights.values().filter_map(|weight| weight.raw_data.as_ref()).map(|bytes| bytes.len() as u64).sum();
+        Room { bytes_left: BYTES_MAX.saturating_sub(taken) }
+    }
+
+    /// Takes so much of it. What one fill makes is bounded by itself, so that this may be asked behind it.
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        let left = self.bytes_left.checked_sub(bytes as u64);
+        let too_many = || format!("all constants are more than {BYTES_MAX} bytes; export the net to ONNX");
+        self.bytes_left = left.ok_or_else(too_many)?;
+        Ok(())
+    }
+}
 
 /// Bytes that a value which is given once may be repeated to. The largest constant of a known net takes some megabytes.
 const REPEATED_BYTES_MAX: i64 = 1 << 28;
@@ -27,11 +54,11 @@ pub(crate) fn is_fill(operator: &OperatorDef) -> bool {
     operator.input.is_empty() && operator.kind().ends_with("Fill")
 }
 
-/// The tensor that a fill makes.
-pub(crate) fn tensor(operator: &OperatorDef) -> Result<TensorProto, String> {
-    if operator.output.len() != 1 {
+/// The blob that a fill makes, and what is in it.
+pub(crate) fn tensor<'a>(operator: &'a OperatorDef, room: &mut Room) -> Result<(&'a str, TensorProto), String> {
+    let [blob] = operator.output.as_slice() else {
         return Err(format!("makes {} blobs, and a fill makes one", operator.output.len()));
-    }
+    };
     let arguments = Arguments(&operator.arg);
     let dims = arguments.ints("shape").to_vec();
     let elements = elements(&dims)?;
@@ -41,7 +68,8 @@ pub(crate) fn tensor(operator: &OperatorDef) -> Result<TensorProto, String> {
         "GivenTensorByteStringToUInt8Fill" => byte_string(arguments, elements)?,
         _ => given(kind, arguments, elements)?,
     };
-    Ok(TensorProto { dims, data_type: Some(kind as i32), raw_data: Some(bytes), ..TensorProto::default() })
+    room.take(bytes.len())?;
+    Ok((blob, TensorProto { dims, data_type: Some(kind as i32), raw_data: Some(bytes), ..TensorProto::default() }))
 }
 
 /// So many elements, if that is a number.
@@ -156,7 +184,9 @@ mod tests {
     fn fill(kind: &str, shape: &[i64], arg: Vec<Argument>) -> Result<TensorProto, String> {
         let shape = Argument { ints: shape.to_vec(), ..argument("shape") };
         let arg = [vec![shape], arg].concat();
-        tensor(&OperatorDef { r#type: Some(kind.into()), output: vec!["w".into()], arg, ..OperatorDef::default() })
+        let operator =
+            OperatorDef { output: vec!["w".into()], r#type: Some(kind.into()), arg, ..OperatorDef::default() };
+        tensor(&operator, &mut Room::besides(&HashMap::new())).map(|(_, tensor)| tensor)
     }
 
     fn floats(values: &[f32]) -> Vec<Argument> {
@@ -198,5 +228,19 @@ mod tests {
         );
         assert!(message(fill("XavierFill", &[1], vec![])).starts_with("fills it by chance"));
         assert!(message(fill("DiagonalFill", &[1], vec![])).starts_with("is a fill that is not translated"));
+    }
+    #[test]
+    fn constants_that_are_too_many_together_are_refused() {
+        let operator = |shape: i64| OperatorDef {
+            output: vec!["w".into()],
+            r#type: Some("ConstantFill".into()),
+            arg: vec![Argument { ints: vec![shape], ..argument("shape") }],
+            ..OperatorDef::default()
+        };
+        let mut room = Room { bytes_left: 20 };
+        assert!(tensor(&operator(3), &mut room).is_ok());
+        let error = tensor(&operator(3), &mut room).expect_err("12 bytes of 8");
+        assert!(error.starts_with("all constants are more than "), "{error}");
+        assert!(tensor(&operator(2), &mut room).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! A net becomes an ONNX model: which blobs go in, in which shapes, and then one operator after the other.
 
-use crate::fill;
+use crate::fill::{self, Room};
 use crate::graph::Graph;
 use crate::net::{self, Net};
 use crate::operators::{self, Call};
@@ -15,16 +15,13 @@ use std::collections::{HashMap, HashSet};
 /// The symbol of the first axis.
 const BATCH: &str = "N";
 
-/// Bytes of all weights: ONNX Runtime takes models of 2 GiB, of which the graph itself needs little.
-const WEIGHTS_BYTES_MAX: usize = (1 << 31) - (16 << 20);
-
 /// Weights by their blobs.
 pub(crate) type Weights = HashMap<String, TensorProto>;
 
 /// The weights that an init_net makes.
 pub(crate) fn weights(init: &Net<'_>) -> Result<Weights, String> {
     let mut weights = Weights::new();
-    let mut bytes = 0;
+    let mut room = Room::besides(&weights);
     for operator in &init.operators {
         let operator = net::operator(operator)?;
         let shown = operator.shown();
@@ -34,12 +31,8 @@ pub(crate) fn weights(init: &Net<'_>) -> Result<Weights, String> {
                  give each the other's name"
             ));
         }
-        let tensor = fill::tensor(&operator).map_err(|cause| format!("{shown}: {cause}"))?;
-        bytes += tensor.raw_data.as_ref().map_or(0, Vec::len);
-        if bytes > WEIGHTS_BYTES_MAX {
-            return Err(format!("makes more than {WEIGHTS_BYTES_MAX} bytes of weights; export the net to ONNX"));
-        }
-        weights.extend(operator.output.into_iter().next().map(|blob| (blob, tensor)));
+        let (blob, tensor) = fill::tensor(&operator, &mut room).map_err(|cause| format!("{shown}: {cause}"))?;
+        weights.insert(blob.to_string(), tensor);
     }
     Ok(weights)
 }
@@ -54,11 +47,8 @@ pub(crate) fn model(
 ) -> Result<ModelProto, String> {
     let operators = predict.operators.iter().map(|bytes| net::operator(bytes)).collect::<Result<Vec<_>, _>>()?;
     if operators.iter().all(fill::is_fill) {
-        return Err(
-            "makes weights and nothing else; if this file and the init_net are swapped, give each the other's \
-                    name"
-                .to_string(),
-        );
+        let remedy = "if this file and the init_net are swapped, give each the other's name";
+        return Err(format!("makes weights and nothing else; {remedy}"));
     }
     let uses = Uses::of(predict, &operators);
     let known: HashMap<&str, &Declared> =
@@ -72,46 +62,51 @@ pub(crate) fn model(
     let inputs = names.into_iter().map(input).collect::<Result<Vec<_>, _>>()?;
     let outputs = uses.outputs(predict, options);
 
-    let has_batch = has_batch(&inputs);
+    let mut room = Room::besides(&weights);
     let mut graph = Graph::new(uses.blobs, uses.writes, weights);
+    let has_batch = has_batch(&inputs);
     for input in &inputs {
-        let dim = |(axis, size): (usize, &Option<i64>)| match size {
-            _ if axis == 0 && has_batch => Dim::Batch,
-            Some(size) => Dim::Fixed(*size),
-            None => Dim::Any,
-        };
-        graph.feed(&input.name, input.kind, Some(input.dims.iter().enumerate().map(dim).collect()));
+        graph.feed(&input.name, input.kind, Some(shape(input, has_batch)));
     }
     let mut fixes_the_batch = false;
     for operator in &operators {
-        let fixes = one(operator, &mut graph).map_err(|cause| format!("{}: {cause}", operator.shown()))?;
-        fixes_the_batch |= fixes;
+        let fixes = one(operator, &mut graph, &mut room);
+        fixes_the_batch |= fixes.map_err(|cause| format!("{}: {cause}", operator.shown()))?;
     }
     for input in &inputs {
-        let dim = |(axis, size): (usize, &Option<i64>)| match size {
-            // Where the net itself is made for one number of rows, that number is the truth.
-            Some(size) if axis > 0 || !has_batch || fixes_the_batch => Some(dimension::Value::DimValue(*size)),
-            _ if axis == 0 && has_batch => Some(dimension::Value::DimParam(BATCH.to_string())),
-            _ => None,
-        };
-        graph.declare(&input.name, input.kind, input.dims.iter().enumerate().map(dim).collect());
+        // Where the net itself is made for one number of rows, that number is the truth.
+        let dims = input.dims.iter().zip(shape(input, has_batch)).map(|(size, dim)| match (size, dim) {
+            (Some(size), Dim::Batch) if fixes_the_batch => Some(dimension::Value::DimValue(*size)),
+            (_, Dim::Batch) => Some(dimension::Value::DimParam(BATCH.to_string())),
+            (Some(size), _) => Some(dimension::Value::DimValue(*size)),
+            (None, _) => None,
+        });
+        graph.declare(&input.name, input.kind, dims.collect());
     }
     graph.finish("caffe2", &outputs)
 }
 
 /// Translates one operator; tells whether it fixes the number of rows.
-fn one(operator: &OperatorDef, graph: &mut Graph) -> Result<bool, String> {
+fn one(operator: &OperatorDef, graph: &mut Graph, room: &mut Room) -> Result<bool, String> {
     if fill::is_fill(operator) {
-        let mut tensor = fill::tensor(operator)?;
-        for blob in &operator.output {
-            tensor.name = Some(graph.write(blob, DataType::Undefined, None).name);
-            graph.replace(blob, tensor.clone())?;
-        }
+        let (blob, mut tensor) = fill::tensor(operator, room)?;
+        tensor.name = Some(graph.write(blob, DataType::Undefined, None).name);
+        graph.replace(blob, tensor)?;
         return Ok(false);
     }
     let mut call = Call::begin(operator, graph)?;
     operators::translate(&mut call)?;
     Ok(call.end())
+}
+
+/// The shape of an input.
+fn shape(input: &Declared, has_batch: bool) -> Vec<Dim> {
+    let dim = |(axis, size): (usize, &Option<i64>)| match size {
+        _ if axis == 0 && has_batch => Dim::Batch,
+        Some(size) => Dim::Fixed(*size),
+        None => Dim::Any,
+    };
+    input.dims.iter().enumerate().map(dim).collect()
 }
 
 /// Whether the first axis is the rows of a request: all inputs have one, of the same size.

@@ -38,6 +38,11 @@ fn files_that_are_not_there_or_not_nets_are_named() {
     files.write("predict_net.pb", &relu);
     files.write("init_net.pb", b"this is a text");
     assert_eq!(cause(files.path(), &files.file("init_net.pb")), no_net);
+    let large = std::fs::File::create(files.file("predict_net.pb")).expect("a file");
+    large.set_len((64 << 20) + 1).expect("a file without content takes no room");
+    files.write("init_net.pb", &init);
+    let message = cause(files.path(), &files.file("predict_net.pb"));
+    assert_eq!(message, "has more than the 67108864 bytes that one can have; export the net to ONNX");
     files.write("init_net.pb", b"");
     assert_eq!(cause(files.path(), &files.file("init_net.pb")), "is empty; copy it again");
 }
