@@ -138,7 +138,12 @@ pub fn is_caffe2(path: &Path) -> bool {
     // there.
     let first = Fields::of(&start).map_while(Result::ok).find_map(|(number, bytes)| bytes.filter(|_| number == 2));
     let operator = first.and_then(|bytes| net::operator(bytes).ok());
-    operator.is_some_and(|operator| !operator.kind().is_empty() && !operator.output.is_empty())
+    operator.is_some_and(|operator| is_name(operator.kind()) && !operator.output.is_empty())
+}
+
+/// Whether this may be the name of an operator.
+fn is_name(kind: &str) -> bool {
+    !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Enough for the name of a net and its first operator, unless that is a large weight.

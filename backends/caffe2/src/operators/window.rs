@@ -1,7 +1,8 @@
 //! Windows of convolutions and pools: kernel, stride, dilation and padding, in each of the spellings that Caffe2 takes.
 //!
-//! Of each there are three: one number for two axes (`kernel`), one for each of two axes (`kernel_h`, `kernel_w`), and
-//! a list for any number of axes (`kernels`). If several are there, the first of these counts, as it does in Caffe2.
+//! Of each there are three: one number for two axes (`kernel`), one for each of two axes (`kernel_h`, `kernel_w`), and a
+//! list for any number of axes (`kernels`). Where there are several, Caffe2 takes the list before the one number, and that
+//! before one for each.
 
 use super::Call;
 use crate::arguments::Arguments;
@@ -113,14 +114,20 @@ impl Window {
     }
 }
 
-/// Sizes, by the name of one of them and the suffixes of its parts. As Caffe2 does, one number is taken for two axes.
+/// Sizes, by the name of one of them and the suffixes of its parts.
 pub(crate) fn sizes(arguments: Arguments<'_>, name: &str, suffixes: &[&str]) -> Result<Vec<i64>, String> {
-    if let Some(size) = arguments.try_int(name)? {
-        return Ok(vec![size; suffixes.len()]);
-    }
+    let list = arguments.ints(&format!("{name}s"));
+    let one = arguments.try_int(name)?;
     let parts = suffixes.iter().map(|suffix| arguments.try_int(&format!("{name}{suffix}")));
     let parts: Option<Vec<i64>> = parts.collect::<Result<_, _>>()?;
-    Ok(parts.unwrap_or_else(|| arguments.ints(&format!("{name}s")).to_vec()))
+    match (list, one, parts) {
+        ([], Some(size), _) => Ok(vec![size; suffixes.len()]),
+        ([], None, parts) => Ok(parts.unwrap_or_default()),
+        (list, None, None) => Ok(list.to_vec()),
+        (list, Some(_), _) if list.len() == suffixes.len() => Ok(list.to_vec()),
+        // Caffe2 puts them together, which gives too many.
+        _ => Err(format!("says its {name} in two ways at once; export the net again")),
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +185,7 @@ mod tests {
         for case in cases {
             assert!(window(case).is_err(), "{case:?}");
         }
+        assert!(window(&[("kernels", &[3, 3]), ("kernel_h", &[3]), ("kernel_w", &[3])]).is_err());
         assert!(window(&[("kernel", &[i64::MAX]), ("dilation", &[i64::MAX])]).is_err());
     }
 }

@@ -245,7 +245,11 @@ fn nets_are_told_from_other_files() {
     assert_eq!(models.filter(|path| is_caffe2(path)).count(), 0);
     // A graph of TensorFlow begins with a node: a name, an operator, and what it reads.
     let node = b"\x0a\x0b\x0a\x01x\x12\x06Square";
-    let files = Files::with(&[("graph.pb", node), ("empty.pb", b"")]);
-    assert!(!is_caffe2(&files.file("graph.pb")) && !is_caffe2(&files.file("empty.pb")));
+    // A SavedModel has a message where an operator says which it is.
+    let saved = b"\x08\x01\x12\x0c\x12\x02ab\x22\x06\x0a\x04loss";
+    let files = Files::with(&[("graph.pb", node), ("saved_model.pb", saved), ("empty.pb", b"")]);
+    for name in ["graph.pb", "saved_model.pb", "empty.pb"] {
+        assert!(!is_caffe2(&files.file(name)), "{name}");
+    }
     assert_eq!(open("golden/vgg").signature().outputs.len(), 1);
 }

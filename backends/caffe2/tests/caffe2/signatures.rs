@@ -33,6 +33,8 @@ fn the_first_axis_of_every_net_of_the_zoo_is_its_batch() {
 fn a_net_that_is_made_for_one_number_of_rows_says_so() {
     let model = open("models/fixed_rows");
     assert_eq!(specs(&*model), (vec!["x float32 [2, 6]".into()], vec!["y float32 [3, 4]".into()]));
+    let found = Scene { model }.run(&[Asked::floats(0, &[2, 6], &[1.5; 12])], &[0]);
+    assert_eq!((found[0].shape.as_slice(), found[0].numbers()), (&[3, 4][..], vec![1.5; 12]));
 }
 
 #[test]

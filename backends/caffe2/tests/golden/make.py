@@ -127,6 +127,8 @@ def convolution():
     net.out("Conv", "x w33 b3", "one_number", kernel=3, stride=2, pad=1)
     net.out("Conv", "x w32 b3", "each_axis", kernel_h=3, kernel_w=2, stride_h=2, stride_w=3, pad_t=0, pad_l=1, pad_b=2, pad_r=1)
     net.out("Conv", "x w32 b3", "lists", kernels=[3, 2], strides=[1, 2], pads=[1, 0, 2, 1])
+    net.out("Conv", "x w32 b3", "list_before_number", kernels=[3, 2], kernel=5, strides=[1, 2], stride=3)
+    net.out("Conv", "x w33 b3", "number_before_each", kernel=3, kernel_h=9, kernel_w=9, pad=1, pad_t=3, pad_l=3, pad_b=3, pad_r=3)
     net.out("Conv", "x w33 b3", "dilated", kernel=3, dilation=2, pad=2)
     net.out("Conv", "x w33 b3", "dilated_each_axis", kernel=3, dilation_h=3, dilation_w=2, pad=1)
     net.out("Conv", "x w_group b6", "groups", kernel=3, group=2, pad=1)
