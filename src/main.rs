@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use graphpiped::cli::{Cli, Command};
-use graphpiped::{check, control, faults, isolation, runtime};
+use graphpiped::{check, control, faults, isolation, open, runtime};
 use std::process::ExitCode;
 
 /// Reactors free what executors allocate, and the other way round, for which mimalloc needs no lock. On loads that stay
@@ -12,8 +12,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before there is a second thread: MXNet reads the environment when it is loaded.
-    graphpiped_backend_mxnet::prepare_process();
+    // Before there is a second thread.
+    open::prepare_process();
     faults::abort_on_panic();
     let result = match Cli::of_process().command {
         Command::Serve(args) => control::serve(*args).map_err(|failure| failure.to_string()),

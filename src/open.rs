@@ -12,6 +12,7 @@ use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_backend_caffe2::Caffe2Backend;
 use graphpiped_backend_echo::EchoBackend;
 use graphpiped_backend_isolated::Isolated;
+use graphpiped_backend_library::environment::set_before_threads;
 use graphpiped_backend_mxnet::{MxnetBackend, WANTED as MXNET};
 use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
 use graphpiped_backend_tensorflow::{TensorflowBackend, WANTED as TENSORFLOW};
@@ -21,6 +22,17 @@ use rustix::fs::FileType;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Sets the variables that frameworks read when they are loaded, where nobody has said otherwise. To be called first in
+/// `main`: with a second thread nothing is set.
+pub fn prepare_process() {
+    let all: [&[_]; 3] = [
+        &graphpiped_backend_mxnet::ENVIRONMENT,
+        &graphpiped_backend_tensorflow::ENVIRONMENT,
+        &graphpiped_backend_torch::ENVIRONMENT,
+    ];
+    set_before_threads(&all.concat());
+}
 
 /// The frameworks, none of them loaded yet.
 #[derive(Clone)]

@@ -8,6 +8,8 @@ mod version;
 
 pub use version::{VersionFunction, version};
 
+pub mod environment;
+
 use libloading::Library;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};

@@ -2,7 +2,7 @@
 //!
 //! MXNet gives operators temporary memory that belongs to the thread that has made their predictor: it is freed when that thread
 //! ends, and shared by all predictors that the thread makes. MXNet orders the use of it by its own threads, but not by threads that
-//! run operators themselves, as they do here ([`crate::prepare_process`]): two instances whose predictors one thread had made
+//! run operators themselves, as they do here ([`crate::ENVIRONMENT`]): two instances whose predictors one thread had made
 //! gave wrong numbers when they ran at the same time. So each instance has a thread of its own, which makes its predictors and
 //! otherwise sleeps; they are run on whatever thread the instance is used.
 //!

@@ -24,7 +24,7 @@
 //!
 //! # What MXNet does to a process
 //!
-//! It reads variables of the environment when it is loaded: [`prepare_process`]. It catches SIGSEGV, which is undone. Exceptions
+//! It reads variables of the environment when it is loaded: [`ENVIRONMENT`]. It catches SIGSEGV, which is undone. Exceptions
 //! of its C++ come back as errors. What it would not look at is looked at here: lengths in files, numbers of nodes and of their
 //! outputs, and tensors that do not fit their new shape. That leaves operators whose *values* are places in memory, and that
 //! do not look whether they are (`gather_nd` and `scatter_nd` among them), and graphs within nodes (loops and branches), whose
@@ -50,7 +50,7 @@ mod symbol;
 mod types;
 mod words;
 
-pub use environment::prepare_process;
+pub use environment::ENVIRONMENT;
 pub use graphpiped_backend_library::Locations;
 pub use library::WANTED;
 

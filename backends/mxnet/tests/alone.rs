@@ -5,7 +5,8 @@
 
 use graphpiped_backend_api::{Backend, Options};
 use graphpiped_backend_conformance::{Asked, Scene};
-use graphpiped_backend_mxnet::{Locations, MxnetBackend, WANTED, prepare_process};
+use graphpiped_backend_library::environment::set_before_threads;
+use graphpiped_backend_mxnet::{ENVIRONMENT, Locations, MxnetBackend, WANTED};
 use std::path::Path;
 use std::process::Command;
 
@@ -38,7 +39,7 @@ const ROWS: usize = 64;
 
 /// Instances are made by this thread and run by others: the temporary memory of one's operators must be no other's.
 fn many_instances_run_at_once() {
-    assert!(prepare_process(), "this is the only thread");
+    assert!(set_before_threads(&ENVIRONMENT), "this is the only thread");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let remedy = "unpack mxnet/lib*.so* of PyPI's wheel mxnet 1.9.1 there";
     let backend = MxnetBackend::new(Locations::new(&WANTED, None, vec![here.join("../../runtime/mxnet")], remedy));

@@ -32,6 +32,10 @@ mod words;
 pub use graphpiped_backend_library::Locations;
 pub use library::{PLUGIN, WANTED};
 
+/// What compiled packages are to find when they are loaded, unless somebody has said otherwise; to be set before there is a
+/// second thread. Without it their code does not compare its inputs with what it was compiled for.
+pub const ENVIRONMENT: [(&str, &str); 1] = [("AOTI_RUNTIME_CHECK_INPUTS", "1")];
+
 use format::Format;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use library::Library;

@@ -163,11 +163,10 @@ fn effective_options(
     options.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-/// Whether compiled code compares its inputs with what it was compiled for. It reads the variable itself, once; the daemon
-/// cannot set it any more, because other threads may be reading others.
+/// Whether compiled code compares its inputs with what it was compiled for. It reads the variable itself, once.
 fn input_checks() -> String {
     let is_on = std::env::var_os(INPUT_CHECKS).is_some_and(|value| value == "1");
     if is_on { "on".to_string() } else { format!("off ({INPUT_CHECKS}=1 turns them on)") }
 }
 
-const INPUT_CHECKS: &str = "AOTI_RUNTIME_CHECK_INPUTS";
+const INPUT_CHECKS: &str = crate::ENVIRONMENT[0].0;

@@ -7,8 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 
 /// Each crate of the workspace, and the others that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 15] = [
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: &[(&str, &[&str])] = &[
     // Bytes: neither sockets, threads, clocks nor batching.
     ("graphpipe-schema", &[]),
     // Rows and generations: neither frames, dtypes, models, the operating system nor logs.
@@ -46,6 +45,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
             "graphpiped-onnx-proto",
             "graphpiped-backend-conformance",
         ],
+    ),
     (
         "graphpiped-backend-mxnet",
         &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
@@ -90,26 +90,26 @@ const EVERYONE: &[&str] = &[
     "graphpiped-backend-tensorflow",
     "graphpiped-backend-mxnet",
     "graphpiped-backend-torch",
+    "graphpiped-backend-caffe2",
     "graphpipe-client",
 ];
 
 /// Crates of others that would bring knowledge where it does not belong: who may depend on them, tests and benches aside.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: &[(&str, &[&str])] = &[
     ("io-uring", &["graphpiped-transport"]),
     ("httparse", &["graphpiped-transport", "graphpipe-loadgen"]),
     ("tokio", &["graphpiped"]),
     ("tokio-uring", &["graphpiped"]),
     ("clap", &["graphpiped", "graphpipe-loadgen"]),
-    ("toml", &["graphpiped", "graphpiped-backend-mxnet"]),
-    ("toml", &["graphpiped", "graphpiped-backend-torch"]),
+    ("toml", &["graphpiped", "graphpiped-backend-torch", "graphpiped-backend-mxnet"]),
     ("mimalloc", &["graphpiped"]),
     ("ort", &["graphpiped-backend-onnx"]),
-    ("prost", &["graphpiped-backend-tensorflow"]),
+    ("prost", &["graphpiped-backend-tensorflow", "graphpiped-backend-caffe2", "graphpiped-onnx-proto"]),
     ("flatbuffers", &["graphpipe-schema"]),
 ];
 
 /// The crates that contain unsafe code. Every other one forbids it.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: &[&str] = &[
     "graphpiped-batch",
     "graphpiped-memory",
     "graphpiped-transport",

@@ -25,12 +25,6 @@ fn words(output: &Output) -> (String, String) {
 }
 
 #[test]
-fn with_a_second_thread_nothing_is_set() {
-    let is_prepared = std::thread::spawn(graphpiped_backend_mxnet::prepare_process).join().expect("it ends");
-    assert!(!is_prepared);
-}
-
-#[test]
 fn handlers_of_faults_are_those_of_before_when_the_library_is_loaded() {
     if !is_child() {
         let output = alone("engine::handlers_of_faults_are_those_of_before_when_the_library_is_loaded");
