@@ -136,7 +136,7 @@ fn value(shared: &Shared, inputs: &Inputs<'_>, input: &Input<'_>, kept: &mut Opt
         Elements::Strings(elements) => return Tensor::strings(shared.api, input.shape, elements),
         Elements::Bytes(bytes) => bytes,
     };
-    if bytes.is_empty() || bytes.as_ptr().addr() % ALIGN != 0 {
+    if bytes.is_empty() || !bytes.as_ptr().addr().is_multiple_of(ALIGN) {
         COPIED_BYTES.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         return Tensor::copied(shared.api, input.dtype, input.shape, bytes);
     }

@@ -5,6 +5,7 @@ use crate::format::Found;
 use crate::graph::Session;
 use crate::instance::TensorflowInstance;
 use crate::library::Library;
+use crate::one_line;
 use crate::outlets::{self, Given, Outlet, Outlets};
 use crate::protobuf::{Config, MetaGraph, Signature as Declared};
 use crate::saved_model::{self, TAG};
@@ -47,7 +48,7 @@ enum Read {
 impl TensorflowModel {
     /// Opens what was found at a path.
     pub fn open(locations: &Locations, path: &Path, found: Found, options: &Options) -> Result<Self, OpenError> {
-        let failed = |cause: String| OpenError::Model(format!("{}: {cause}", path.display()));
+        let failed = |cause: String| OpenError::Model(format!("{}: {}", path.display(), one_line(&cause)));
         // All that can be said without TensorFlow is said before it is loaded.
         let read = read(found, path, options).map_err(failed)?;
         let library =
@@ -177,7 +178,7 @@ fn effective_options(
         Read::Graph(_) => effective.push(("format", "GraphDef".to_string())),
         Read::SavedModel { signature, .. } => {
             effective.push(("format", "SavedModel".to_string()));
-            effective.extend(signature.clone().map(|name| ("signature", name)));
+            effective.extend(signature.as_ref().map(|name| ("signature", one_line(name))));
         }
     }
     effective.push(("devices", "CPU".to_string()));

@@ -176,12 +176,16 @@ fn of_tensor(graph: &Graph, tensor: TensorName) -> Result<Outlet, Refused> {
 
 /// A tensor that a signature names.
 fn of_declared(graph: &Graph, name: &str, declared: &protobuf::Tensor) -> Result<Outlet, Refused> {
+    let damaged = |cause: String| Refused::Cause(format!("its signature is damaged ({cause}); export it again"));
+    // Names stand in messages of one line.
+    if name.contains(char::is_control) {
+        return Err(damaged(format!("the name {name:?} has control characters in it")));
+    }
     if declared.sparse.is_some() || declared.composite.is_some() {
         let what = if declared.sparse.is_some() { "a sparse tensor" } else { "several tensors in one" };
         return Err(Refused::Stranger(what.to_string()));
     }
     let tensor = TensorName::parse(&declared.name);
-    let damaged = |cause: String| Refused::Cause(format!("its signature is damaged ({cause}); export it again"));
     let described = graph.describe(&tensor).map_err(|failure| Refused::Cause(failure.words))?;
     let described = described.ok_or_else(|| damaged(format!("{name} is {tensor}, which is not in the graph")))?;
     let sizes: Option<Vec<i64>> = match &declared.shape {

@@ -55,12 +55,11 @@ impl Tensor {
         kept: Kept,
     ) -> Result<Tensor, String> {
         let shape = sized(dtype, shape, bytes.len())?;
-        let (start, argument) = (bytes.as_ptr().cast_mut(), Box::into_raw(Box::new(kept)));
-        if start.addr() % ALIGN != 0 {
-            // SAFETY: it comes from a box, and nobody else has it.
-            drop(unsafe { Box::from_raw(argument) });
+        let start = bytes.as_ptr().cast_mut();
+        if !start.addr().is_multiple_of(ALIGN) {
             return Err(format!("its elements do not begin at a multiple of {ALIGN}"));
         }
+        let argument = Box::into_raw(Box::new(kept));
         // SAFETY: the caller promises that the elements stay until `argument` is dropped, which `release_kept` does when
         // the last reference is gone; TensorFlow only reads them (see the module's head). The shape is read during the
         // call, and asks for exactly these bytes, as was just checked.
@@ -161,9 +160,10 @@ impl Tensor {
 
     /// Copies out its byte strings, of which there are `count`.
     pub fn read_strings(&self, count: usize) -> Result<Vec<Vec<u8>>, String> {
-        let (is_text, _) = self.kind().map(|(dtype, shape)| (dtype == DType::String, shape))?;
+        let (dtype, _) = self.kind()?;
         let start: *const Text = self.start().cast();
-        if !is_text || self.bytes() != count * size_of::<Text>() || (start.is_null() && count > 0) {
+        let wanted = count.checked_mul(size_of::<Text>());
+        if dtype != DType::String || wanted != Some(self.bytes()) || (start.is_null() && count > 0) {
             return Err(format!("it does not have {count} strings"));
         }
         Ok((0..count).map(|index| self.read_string(start.wrapping_add(index))).collect())

@@ -31,7 +31,9 @@ fn failed(result: Result<Vec<Produced>, RunError>) -> String {
 /// A copy of a SavedModel.
 fn copy(name: &str, into: &Path) {
     fs::create_dir_all(into.join("variables")).expect("a folder");
-    for file in ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"] {
+    let variables = ["variables/variables.index", "variables/variables.data-00000-of-00001"];
+    let files = variables.into_iter().filter(|file| path_of(name).join(file).exists());
+    for file in files.chain(["saved_model.pb"]) {
         fs::copy(path_of(name).join(file), into.join(file)).expect("a copy");
     }
 }
@@ -107,6 +109,29 @@ fn no_flipped_or_missing_byte_of_a_graph_does_worse_than_an_error() {
                 assert!(!error.to_string().contains('\n'), "{error}");
             }
         }
+    }
+}
+
+#[test]
+fn names_of_a_model_never_make_a_message_two_lines() {
+    // The name of the signature's input `x`, and that of a signature, become line breaks.
+    for (model, name, broken) in
+        [("double", &b"\x0a\x01x\x12"[..], &b"\x0a\x01\x0a\x12"[..]), ("signatures", b"same", b"sa\ne")]
+    {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        copy(model, folder.path());
+        let mut bytes = fs::read(folder.path().join("saved_model.pb")).expect("a model");
+        let starts: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(name)).collect();
+        assert!(!starts.is_empty(), "{model} has that name");
+        for at in starts {
+            bytes[at..at + broken.len()].copy_from_slice(broken);
+        }
+        fs::write(folder.path().join("saved_model.pb"), bytes).expect("a file");
+        let message = refused(folder.path());
+        assert!(
+            message.starts_with("its signature is damaged (") || message.contains("aliases, negate, sa e"),
+            "{message}"
+        );
     }
 }
 

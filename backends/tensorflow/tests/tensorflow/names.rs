@@ -49,7 +49,7 @@ fn names_that_are_not_in_the_graph_or_come_twice_are_refused() {
         ("layers.pb", &[], &["hidden"], "there is no tensor hidden in its graph; check the name"),
         ("layers.pb", &[], &["halves:2"], "there is no tensor halves:2 in its graph; check the name"),
         ("layers.pb", &[], &["halves:-1"], "there is no tensor halves:-1 in its graph; check the name"),
-        ("layers.pb", &["x\0"], &[], "there is no tensor x\0 in its graph; check the name"),
+        ("layers.pb", &["x\0"], &[], "there is no tensor x? in its graph; check the name"),
         ("layers.pb", &["x", "x:0"], &[], "input x is named twice; name it once"),
         ("layers.pb", &[], &["high", "high:0"], "output high is named twice; name it once"),
         ("weighted", &["x", "serving_default_x"], &[], "two inputs are the tensor serving_default_x; name one of them"),
