@@ -160,6 +160,11 @@ def remember(x):
 
 save_function("remember", remember, ("x", FLOAT, [None]), outputs="before", module=memory)
 
+# It adds up what it gets, and gives the variable in which it does.
+totals = tf.Module()
+totals.total = tf.Variable([0.0, 0.0], name="total")
+save_function("accumulate", lambda x: totals.total.assign_add(x), ("x", FLOAT, [2]), outputs="total", module=totals)
+
 # Two strings in one, and their lengths.
 save_function(
     "strings",

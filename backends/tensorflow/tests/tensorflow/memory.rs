@@ -41,6 +41,33 @@ fn memory_that_a_variable_refers_to_is_released_with_the_model() {
 }
 
 #[test]
+fn what_is_lent_of_a_variable_stays_as_it_was() {
+    let model = open("accumulate");
+    let mut instance = model.instance().expect("an instance");
+    let memory = floats(&[1.0, 2.0]);
+    let totals: Vec<_> = (0..4).map(|_| run(&mut *instance, &memory, &[2], &[0]).expect("it runs").remove(0)).collect();
+    for (round, total) in (1_u8..).map(f32::from).zip(&totals) {
+        assert_eq!(lent(total).0, [round, 2.0 * round]);
+    }
+}
+
+#[test]
+fn inputs_are_never_written() {
+    // Each of these could be computed in place, and is, if the memory is TensorFlow's own and nobody else refers to it.
+    for model in ["layers.pb", "elsewhere.pb", "weighted", "accumulate", "remember"] {
+        let model = open(model);
+        let mut instance = model.instance().expect("an instance");
+        let rank = model.signature().inputs[0].dims.as_ref().expect("its rank is known").len();
+        let shape = &[1, 2][2 - rank..];
+        let memory = floats(&[1.5, -2.5]);
+        for _ in 0..3 {
+            run(&mut *instance, &memory, shape, &[0]).expect("it runs");
+            assert_eq!(memory.piece(0), bytes_of(&[1.5, -2.5]));
+        }
+    }
+}
+
+#[test]
 fn rows_that_begin_anywhere_give_the_same_results() {
     let model = open("double");
     let mut instance = model.instance().expect("an instance");
