@@ -3,8 +3,8 @@
 
     python3 -m venv VENV && VENV/bin/pip install onnx==1.23.2 tensorflow-cpu==2.21.0 && VENV/bin/python make_tensorflow.py
 
-Writes the folder tensorflow/, whose weights are variables, and digits.pb, in which they are constants. Both take `image`
-and give `probabilities` and `digit`, as digits.onnx does.
+Writes the folder tensorflow/, whose weights are variables, and digits.pb, in which they are constants. Both take
+`image` and give `probabilities` and `digit`, as digits.onnx does.
 """
 
 import os
@@ -21,7 +21,8 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(HERE / "digits.onnx").graph.initializer}
+    initializers = onnx.load(HERE / "digits.onnx").graph.initializer
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in initializers}
     save_folder(weights)
     save_graph(weights)
     files = [HERE / "digits.pb", *sorted(path for path in (HERE / "tensorflow").rglob("*") if path.is_file())]

@@ -40,7 +40,8 @@ def save_function(name, function, *specs, outputs, module=None):
         results = function(*inputs)
         return dict(zip(names, results if isinstance(results, tuple) else (results,)))
 
-    module.serve = tf.function(named, input_signature=[tf.TensorSpec(shape, dtype, name=key) for key, dtype, shape in specs])
+    signature = [tf.TensorSpec(shape, dtype, name=key) for key, dtype, shape in specs]
+    module.serve = tf.function(named, input_signature=signature)
     tf.saved_model.save(module, str(folder_of(name)), signatures=module.serve)
     # What it does not need to be served.
     (HERE / name / "fingerprint.pb").unlink(missing_ok=True)
@@ -55,7 +56,7 @@ def save_graph(name, build):
     (HERE / f"{name}.pb").write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
 
 
-def save_session(name, build, tags=("serve",), main_op=False):
+def save_session(name, build, tags=("serve",)):
     """A SavedModel as TensorFlow 1 made it: `build` adds to a graph, and returns its signatures."""
     folder = folder_of(name)
     with v1.Session(graph=tf.Graph()) as session:
@@ -175,12 +176,28 @@ save_function(
 )
 
 # An output that the protocol cannot carry beside one that it can; one that gives nothing else; and an input.
-save_graph("complex_output", lambda: (lambda x: (tf.complex(x, x, name="c"), tf.negative(x, name="y")))(placeholder("x", shape=[None])))
-save_graph("complex_only", lambda: (lambda x: tf.complex(x, x, name="c"))(placeholder("x", shape=[None])))
+def complex_output():
+    x = placeholder("x", shape=[None])
+    tf.complex(x, x, name="c")
+    tf.negative(x, name="y")
+
+
+def complex_only():
+    x = placeholder("x", shape=[None])
+    tf.complex(x, x, name="c")
+
+
+save_graph("complex_output", complex_output)
+save_graph("complex_only", complex_only)
 save_graph("complex_input", lambda: tf.abs(placeholder("x", tf.complex64, [None]), name="y"))
 
 # Not for serving.
-save_session("training", lambda: {"serving_default": ({"x": (x := placeholder("x", shape=[None]))}, {"y": -x})}, tags=("train",))
+def training():
+    x = placeholder("x", shape=[None])
+    return {"serving_default": ({"x": x}, {"y": -x})}
+
+
+save_session("training", training, tags=("train",))
 # Without any signature.
 save_session("unsigned", lambda: (tf.negative(placeholder("x", shape=[None]), name="y"), {})[1])
 
@@ -203,12 +220,12 @@ def elsewhere():
 save_graph("elsewhere", elsewhere)
 
 # A loop: it counts down from what it gets, and adds up.
-save_function(
-    "loop",
-    lambda n: tf.while_loop(lambda left, total: left > 0, lambda left, total: (left - 1, total + left), [n, tf.zeros_like(n)])[1],
-    ("n", tf.int64, []),
-    outputs="sum",
-)
+def count_down(n):
+    step = lambda left, total: (left - 1, total + left)
+    return tf.while_loop(lambda left, total: left > 0, step, [n, tf.zeros_like(n)])[1]
+
+
+save_function("loop", count_down, ("n", tf.int64, []), outputs="sum")
 
 # Ten outputs, to be asked for in any combination.
 def fan():
