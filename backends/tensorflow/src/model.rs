@@ -131,7 +131,8 @@ fn session(library: &'static Library, path: &Path, read: &Read, intra_threads: u
         devices_max: [("GPU".to_string(), 0)].into(),
         intra_threads: intra_threads.try_into().unwrap_or(i32::MAX),
         // The thread that runs a model computes it. With threads of TensorFlow's own, all models of a process share them,
-        // and every operation is handed over: one such thread would make all executors one.
+        // and every operation is handed over: one such thread makes all executors one, and two threads that run a small
+        // model get less than half as much done.
         inter_threads: -1,
         // Graphs that were made on a graphics card run here too.
         is_placement_soft: true,
