@@ -1,17 +1,20 @@
 //! ONNX Runtime as a backend, loaded at run time.
 //!
-//! [`library`] finds and loads the shared library; `model` opens a file, or bytes that another crate has made of one, and
-//! `outlets` reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`, which holds what is
-//! unsafe about that. Inputs are read where they lie; outputs are written where the caller prepared memory for them, else
-//! ONNX Runtime's own memory is lent. What never will be here: requests, batching, and threads other than ONNX Runtime's
-//! own.
+//! [`library`] finds and loads the shared library; `source` makes sure that ONNX Runtime may read a file (`scan` looks for
+//! external data, `upgrade` lifts what is old); `model` opens it, or bytes that another crate has made of one, and `outlets`
+//! reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`, which holds what is unsafe about
+//! that. Inputs are read where they lie; outputs are written where the caller prepared memory for them, else ONNX Runtime's
+//! own memory is lent. What never will be here: requests, batching, and threads other than ONNX Runtime's own.
 
 mod attempt;
 mod instance;
 pub mod library;
 mod model;
 mod outlets;
+mod scan;
+mod source;
 mod types;
+mod upgrade;
 mod value;
 
 pub use graphpiped_backend_library::Locations;
@@ -20,7 +23,8 @@ pub use library::WANTED;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_model_format::Format;
 use library::Library;
-use model::{OnnxModel, Source};
+use model::OnnxModel;
+use source::Source;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,10 +44,10 @@ impl OnnxBackend {
     /// `place` is the file that it comes from, which errors name and beside which external data lies.
     /// Of the options, only the number of threads is looked at: what the format has no use for is for the caller to refuse.
     pub fn open_bytes(&self, place: &Path, model: &[u8], options: &Options) -> Result<Arc<dyn Model>, OpenError> {
-        self.open_source(place, Source::Bytes(model), options)
+        self.open_source(place, &Source::Bytes { bytes: model.into(), upgraded_from: None }, options)
     }
 
-    fn open_source(&self, place: &Path, source: Source<'_>, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+    fn open_source(&self, place: &Path, source: &Source<'_>, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
         let library = Library::load(&self.locations)
             .map_err(|cause| OpenError::Framework(format!("{}: {cause}", place.display())))?;
         Ok(Arc::new(OnnxModel::open(library, place, source, options)?))
@@ -59,7 +63,8 @@ impl Backend for OnnxBackend {
         options.only(&path.display().to_string(), "an ONNX model", &[])?;
         // The file first: nobody should have to install a framework to learn of a typing error.
         graphpiped_model_format::expect(path, &[Format::Onnx]).map_err(OpenError::Model)?;
-        self.open_source(path, Source::File, options)
+        let source = Source::of(path).map_err(OpenError::Model)?;
+        self.open_source(path, &source, options)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::instance::OnnxInstance;
 use crate::library::Library;
 use crate::one_line;
 use crate::outlets::{self, Side};
+use crate::source::Source;
 use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature};
 use ort::ErrorCode;
 use ort::editor::ONNX_DOMAIN;
@@ -69,15 +70,6 @@ impl Shared {
     }
 }
 
-/// Where the bytes of a model are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source<'a> {
-    /// In its file.
-    File,
-    /// Here.
-    Bytes(&'a [u8]),
-}
-
 /// An open model.
 pub(crate) struct OnnxModel {
     shared: Arc<Shared>,
@@ -89,7 +81,7 @@ impl OnnxModel {
     pub fn open(
         library: &'static Library,
         path: &Path,
-        source: Source<'_>,
+        source: &Source<'_>,
         options: &Options,
     ) -> Result<OnnxModel, OpenError> {
         let failed = |cause: String| OpenError::Model(format!("{}: {}", path.display(), one_line(&cause)));
@@ -109,7 +101,10 @@ impl OnnxModel {
             let remedy = "export the model with a tensor as output";
             return Err(failed(format!("no output can be served ({causes}); {remedy}")));
         }
-        let effective_options = effective_options(library, &session, intra_threads, &outputs.not_tensors);
+        let mut effective_options = effective_options(library, &session, intra_threads, &outputs.not_tensors);
+        if let Source::Bytes { upgraded_from: Some(from), .. } = source {
+            effective_options.push(("upgraded_from_opset".to_string(), from.to_string()));
+        }
         let output = |name: CString| {
             let is_an_input = inputs.names.contains(&name);
             Output { name, is_unpredictable: AtomicBool::new(is_an_input) }
@@ -155,7 +150,7 @@ fn configured(library: &Library, intra_threads: usize) -> ort::Result<SessionBui
 
 /// Makes the session. `ort` looks at every input and output meanwhile, and panics where ONNX Runtime tells something that it
 /// should not, such as a size of -4 that follows from a window larger than what it is moved over.
-fn commit(builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Result<Session> {
+fn commit(builder: SessionBuilder, path: &Path, source: &Source<'_>) -> ort::Result<Session> {
     // What is half made is dropped by the unwinding; nothing else is shared with the attempt.
     let made = catch_unwind(AssertUnwindSafe(|| try_commit(builder, path, source)));
     made.unwrap_or_else(|_| {
@@ -164,12 +159,12 @@ fn commit(builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Resu
     })
 }
 
-fn try_commit(mut builder: SessionBuilder, path: &Path, source: Source<'_>) -> ort::Result<Session> {
-    let Source::Bytes(model) = source else { return builder.commit_from_file(path) };
+fn try_commit(mut builder: SessionBuilder, path: &Path, source: &Source<'_>) -> ort::Result<Session> {
+    let Source::Bytes { bytes, .. } = source else { return builder.commit_from_file(path) };
     // ONNX Runtime would look for external data of a model without a file in the folder that the process runs in.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let key = "session.model_external_initializers_file_folder_path";
-    builder.with_config_entry(key, folder.to_string_lossy())?.commit_from_memory(model)
+    builder.with_config_entry(key, folder.to_string_lossy())?.commit_from_memory(bytes)
 }
 
 /// Why ONNX Runtime does not take a file, and what to do about it.

@@ -34,6 +34,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "graphpiped-backend-tensorflow",
         &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+            "graphpiped-onnx-proto",
+        ],
     ),
     // No framework of its own: nets are translated, and ONNX Runtime runs them, through the one backend that knows it.
     (

@@ -7,7 +7,9 @@
 mod conformance;
 mod digits;
 mod errors;
+mod external;
 mod loading;
+mod old;
 mod runs;
 mod signatures;
 mod support;
