@@ -1,7 +1,7 @@
 //! A run in another process, on the daemon's side: inputs are named where they lie or copied, and what comes back is compared
 //! with what was asked for before it is used.
 
-use crate::life::Connection;
+use crate::connection::Connection;
 use crate::memory::{ALIGN, Area, is_for_next_run};
 use crate::model::Owner;
 use crate::settle::{Asked, settle};

@@ -18,13 +18,13 @@
 //! | everything that comes on the control socket | read by the watcher alone | – |
 
 use crate::arenas::{Arena, Arenas};
-use crate::kept::KeptRuns;
+use crate::connection::Connection;
 use crate::process::Launch;
 use crate::socket::{Mailbag, Socket};
 use crate::wire::Garbage;
 use crate::wire::control::{FromProcess, Opened, ToProcess};
 use graphpiped_backend_api::{OpenError, Options};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
@@ -75,17 +75,6 @@ struct State {
     is_closed: bool,
     /// Names of arenas that have been given.
     arenas_given: u64,
-}
-
-/// A process that is up.
-pub(crate) struct Connection {
-    /// The epoch that it is up in.
-    pub epoch: u64,
-    control: Socket,
-    /// Inputs that it goes on referring to.
-    pub kept: KeptRuns,
-    /// Names of runs that have been given.
-    pub runs: AtomicU64,
 }
 
 impl Life {
@@ -145,7 +134,7 @@ impl Life {
     /// it was.
     pub fn condemn(&self, connection: &Connection, why: Garbage) -> String {
         self.is_down(&mut self.state(), connection.epoch);
-        connection.control.end();
+        connection.end();
         let name = &self.name;
         tracing::error!(model = name, "its process says what cannot be: {}; it is ended", why.0);
         format!("the process of model \"{name}\" gave an answer that cannot be ({}); it is being started again", why.0)
@@ -176,7 +165,7 @@ impl Life {
         let state = self.state();
         self.arenas.remove(id);
         if let Some(up) = &state.up {
-            up.tell(&ToProcess::Forget { arena: id }, &[]);
+            up.unshare(id);
         }
     }
 
@@ -185,7 +174,7 @@ impl Life {
         let mut state = self.state();
         state.is_closed = true;
         if let Some(up) = &state.up {
-            up.control.end();
+            up.end();
         }
         self.changed.notify_all();
     }
@@ -241,8 +230,7 @@ impl Life {
                 return (OpenError::Machine(message), Duration::ZERO);
             }
         };
-        let (epoch, kept, runs) = (self.epoch() + 1, KeptRuns::default(), AtomicU64::new(0));
-        let connection = Arc::new(Connection { epoch, control, kept, runs });
+        let connection = Arc::new(Connection::new(self.epoch() + 1, control));
         let mut mailbag = Mailbag::new();
         let (mut refused, mut lived) = (None, Duration::ZERO);
         match self.open(&connection, &mut mailbag, expected.as_ref()) {
@@ -254,7 +242,9 @@ impl Life {
                     // Whoever opens it may have given up; then it is closed soon.
                     let _ = first.send(Ok(opened));
                 }
-                self.listen(&connection, &mut mailbag);
+                if let Err(garbage) = connection.listen(&mut mailbag) {
+                    self.condemn(&connection, garbage);
+                }
                 lived = begun.elapsed();
             }
             Err(why) => refused = why,
@@ -290,12 +280,8 @@ impl Life {
         let (backend, path, options) = (self.backend.clone(), self.path.clone(), self.options.clone());
         let mut message = Vec::new();
         ToProcess::Open { backend, path, options }.write(&mut message);
-        connection.control.send(&message, &[]).map_err(|_| None)?;
-        let (message, _) = connection.control.receive(mailbag).map_err(|_| None)?;
-        if message.is_empty() {
-            return Err(None);
-        }
-        match FromProcess::read(message) {
+        let answer = connection.ask(&message, mailbag).ok_or(None)?;
+        match answer {
             Ok(FromProcess::Opened(opened)) if expected.is_none_or(|expected| *expected == opened) => Ok(opened),
             Ok(FromProcess::Opened(_)) => {
                 let place = self.place();
@@ -317,7 +303,7 @@ impl Life {
     fn is_up(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.state();
         if state.is_closed {
-            connection.control.end();
+            connection.end();
             return false;
         }
         self.arenas.all().iter().for_each(|arena| connection.share(arena));
@@ -326,47 +312,5 @@ impl Life {
         self.epoch.store(connection.epoch, Ordering::Release);
         self.changed.notify_all();
         true
-    }
-
-    /// Reads what a process says until its end, or until it says what cannot be.
-    fn listen(&self, connection: &Connection, mailbag: &mut Mailbag) {
-        loop {
-            let Ok((message, _)) = connection.control.receive(mailbag) else { return };
-            if message.is_empty() {
-                return;
-            }
-            let heard = match FromProcess::read(message) {
-                Ok(FromProcess::Released { run }) => connection.kept.release(run),
-                Ok(_) => Err(Garbage("it opens a model that is open")),
-                Err(garbage) => Err(garbage),
-            };
-            if let Err(garbage) = heard {
-                self.condemn(connection, garbage);
-                return;
-            }
-        }
-    }
-}
-
-impl Connection {
-    /// Has an instance be made, which is spoken to over this end of a pair.
-    pub fn make_instance(&self, theirs: &OwnedFd) -> bool {
-        self.tell(&ToProcess::Instance, &[theirs.as_fd()])
-    }
-
-    fn share(&self, arena: &Arena) {
-        let Arena { id, bytes, ref descriptor, .. } = *arena;
-        self.tell(&ToProcess::Share { arena: id, bytes }, &[descriptor.as_fd()]);
-    }
-
-    /// Tells the process something. One that does not take it for seconds is given up.
-    fn tell(&self, what: &ToProcess, descriptors: &[BorrowedFd<'_>]) -> bool {
-        let mut message = Vec::new();
-        what.write(&mut message);
-        let is_told = self.control.send(&message, descriptors).is_ok();
-        if !is_told {
-            self.control.end();
-        }
-        is_told
     }
 }
