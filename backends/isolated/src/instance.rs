@@ -288,3 +288,6 @@ fn answer(link: &mut Link, mailbag: &mut Mailbag, message: &mut Vec<u8>) -> Resu
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
