@@ -32,13 +32,14 @@ pub(crate) fn settle(
     let mut copied = 0;
     for ((given, place), slot) in given.iter().zip(asked.places).zip(slots) {
         let produced = match given {
-            Given::InPlace => {
+            Given::InPlace | Given::Copied => {
                 let (Some(to), Some((_, range))) = (&mut slot.prepared, &place.prepared) else {
                     return Err(Garbage("an output is in a place that it has not"));
                 };
                 if let (Some(area), false) = (prepared, to.bytes.is_empty()) {
                     area.read(range.start, to.bytes);
-                    copied += range.len() as u64;
+                    // What the process has copied is counted, too.
+                    copied += range.len() as u64 * if matches!(given, Given::Copied) { 2 } else { 1 };
                 }
                 Produced::InPlace
             }
@@ -150,6 +151,8 @@ mod tests {
         let (produced, memory, copied) = settled(&[Given::InPlace, lent]).expect("it is sound");
         let Produced::Lent { shape: dims, dtype: DType::Int64, owner } = &produced[1] else { panic!("{produced:?}") };
         assert_eq!((dims.dims(), (**owner).as_ref(), memory, copied), (&[2, 1][..], &[2; 16][..], [1; 16], 16 + 32));
+        let (_, memory, copied) = settled(&[Given::Copied, Given::SameAsInput(0)]).expect("it is sound");
+        assert_eq!((memory, copied), ([1; 16], 32));
         let strings = Given::Strings { shape: shape(&[2]), place: 1024..1042 };
         let (produced, _, copied) = settled(&[Given::SameAsInput(1), strings]).expect("it is sound");
         let Produced::Strings { elements, .. } = &produced[1] else { panic!("{produced:?}") };
@@ -171,6 +174,7 @@ mod tests {
         let strings = |dims: &[i64], place| Given::Strings { shape: shape(dims), place };
         let wrong = [
             Given::InPlace,
+            Given::Copied,
             Given::SameAsInput(2),
             lent(DType::Int64, &[2], 0..8),
             lent(DType::Uint8, &[16], 65_521..65_537),
@@ -205,6 +209,7 @@ mod tests {
         let place = || (number(), 0..100_usize).prop_map(|(start, bytes)| start..start.saturating_add(bytes));
         prop_oneof![
             Just(Given::InPlace),
+            Just(Given::Copied),
             (dtype(), any_shape(), place()).prop_map(|(dtype, shape, place)| Given::Lent { dtype, shape, place }),
             (any_shape(), place()).prop_map(|(shape, place)| Given::Strings { shape, place }),
             (0..4_usize, number(), dtype(), any_shape()).prop_map(|(position, start, dtype, shape)| Given::OfInput {

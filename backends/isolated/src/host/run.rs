@@ -4,8 +4,9 @@ use super::Host;
 use super::kept::RunMemory;
 use crate::memory::{ALIGN, Desk, View, is_for_next_run};
 use crate::socket::{Descriptors, Mailbag, Socket};
-use crate::wire::run::{Answer, Given, Place, Run};
+use crate::wire::run::{Answer, Given, OutputPlace, Place, Run};
 use crate::wire::{Garbage, MESSAGE_BYTES_MAX, read_strings, write_strings};
+use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
     Elements, Input, Inputs, Instance, Model, OpenError, OutputSlot, Prepared, Produced, RunError,
 };
@@ -50,10 +51,19 @@ impl From<Garbage> for Failed {
 /// Where the outputs of a run are.
 type Outcome = Result<SmallVec<[Given; 2]>, RunError>;
 
-/// An output that is not in place, and where in the area for such it will be.
-enum Away {
-    Lent(Arc<dyn AsRef<[u8]> + Send + Sync>, Range<usize>),
-    Strings(Vec<u8>, Range<usize>),
+/// Elements of an output that have to be copied.
+enum Piece {
+    Lent(Arc<dyn AsRef<[u8]> + Send + Sync>),
+    Strings(Vec<u8>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Lent(owner) => (**owner).as_ref(),
+            Piece::Strings(bytes) => bytes,
+        }
+    }
 }
 
 impl<'h> Runner<'h> {
@@ -188,49 +198,47 @@ impl<'h> Runner<'h> {
 
     /// Puts what was produced where the daemon will look for it.
     fn give(&mut self, run: &Run, produced: SmallVec<[Option<Produced>; 2]>) -> Result<SmallVec<[Given; 2]>, Failed> {
-        let (mut given, mut away, mut end) = (SmallVec::new(), Vec::new(), 0);
-        for (output, produced) in run.outputs.iter().zip(produced) {
-            given.push(match produced {
-                Some(Produced::InPlace) => Given::InPlace,
-                Some(Produced::Lent { shape, dtype, owner }) => {
-                    let place = room(&mut end, (*owner).as_ref().len());
-                    away.push(Away::Lent(owner, place.clone()));
+        // What is copied to where it was expected, and what into the area for all else.
+        let (mut home, mut away, mut end) = (Vec::new(), Vec::new(), 0);
+        let mut give = |output: &OutputPlace, produced| match produced {
+            Produced::InPlace => Given::InPlace,
+            Produced::Lent { shape, dtype, owner } => {
+                let piece = Piece::Lent(owner);
+                if let Some(place) = self.expected(output, dtype, shape, piece.bytes().len()) {
+                    home.push((piece, place));
+                    Given::Copied
+                } else {
+                    let place = room(&mut end, piece.bytes().len());
+                    away.push((piece, place.clone()));
                     Given::Lent { dtype, shape, place }
                 }
-                Some(Produced::Strings { shape, elements }) => {
-                    let mut bytes = Vec::new();
-                    write_strings(elements.iter().map(Vec::as_slice), &mut bytes);
-                    let place = room(&mut end, bytes.len());
-                    away.push(Away::Strings(bytes, place.clone()));
-                    Given::Strings { shape, place }
-                }
-                Some(Produced::OfInput { position, start, shape, dtype }) => {
-                    Given::OfInput { position, start, dtype, shape }
-                }
-                Some(Produced::SameAsInput(position)) => Given::SameAsInput(position),
-                None => {
-                    let message = format!("the framework gave no output {}", output.index);
-                    return Err(RunError::Framework(message).into());
-                }
-            });
+            }
+            Produced::Strings { shape, elements } => {
+                let mut bytes = Vec::new();
+                write_strings(elements.iter().map(Vec::as_slice), &mut bytes);
+                let place = room(&mut end, bytes.len());
+                away.push((Piece::Strings(bytes), place.clone()));
+                Given::Strings { shape, place }
+            }
+            Produced::OfInput { position, start, shape, dtype } => Given::OfInput { position, start, dtype, shape },
+            Produced::SameAsInput(position) => Given::SameAsInput(position),
+        };
+        let mut given = SmallVec::new();
+        for (output, produced) in run.outputs.iter().zip(produced) {
+            let nothing = || RunError::Framework(format!("the framework gave no output {}", output.index));
+            given.push(give(output, produced.ok_or_else(nothing)?));
         }
         self.have_room(end)?;
-        let ranges = away.iter().map(|(Away::Lent(_, range) | Away::Strings(_, range))| Some(range.clone()));
-        let parts = match &mut self.lent {
-            Some(desk) => desk.parts(ranges).ok_or(Failed::End)?,
-            None => Vec::new(),
-        };
-        for (away, part) in away.iter().zip(parts) {
-            let bytes = match away {
-                Away::Lent(owner, _) => (**owner).as_ref(),
-                Away::Strings(bytes, _) => bytes,
-            };
-            // There is no part for what is empty.
-            if let Some(part) = part {
-                part.copy_from_slice(bytes);
-            }
-        }
+        fill(&mut self.prepared, &home)?;
+        fill(&mut self.lent, &away)?;
         Ok(given)
+    }
+
+    /// The place that was prepared for an output that the framework lends, if it is what was expected.
+    fn expected(&self, output: &OutputPlace, dtype: DType, shape: Shape, bytes: usize) -> Option<Range<usize>> {
+        let (expected, range) = output.prepared.as_ref()?;
+        let spec = self.model.signature().outputs.get(output.index)?;
+        (spec.dtype == dtype && *expected == shape && range.len() == bytes).then(|| range.clone())
     }
 
     /// Asks the daemon for so much room for what is lent, unless there is.
@@ -252,6 +260,17 @@ impl<'h> Runner<'h> {
             _ => Err(RunError::Machine(format!("there is no memory for {bytes} bytes of outputs")).into()),
         }
     }
+}
+
+/// Copies pieces to their places, which are in order.
+fn fill(desk: &mut Option<Desk>, pieces: &[(Piece, Range<usize>)]) -> Result<(), Failed> {
+    let Some(desk) = desk else { return Ok(()) };
+    let parts = desk.parts(pieces.iter().map(|(_, range)| Some(range.clone()))).ok_or(Failed::End)?;
+    for ((piece, _), part) in pieces.iter().zip(parts) {
+        // There is no part for what is empty.
+        part.unwrap_or_default().copy_from_slice(piece.bytes());
+    }
+    Ok(())
 }
 
 fn room(end: &mut usize, bytes: usize) -> Range<usize> {

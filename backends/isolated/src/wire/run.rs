@@ -68,6 +68,8 @@ pub(crate) enum Answer {
 pub(crate) enum Given {
     /// Where it was to go.
     InPlace,
+    /// There, too, but copied from where the framework has it.
+    Copied,
     /// Copied into the area for what frameworks lend.
     Lent { dtype: DType, shape: Shape, place: Range<usize> },
     /// Strings, in the same area.
@@ -181,6 +183,7 @@ impl Given {
     fn write(&self, message: &mut Vec<u8>) {
         match self {
             Given::InPlace => message.tag(0),
+            Given::Copied => message.tag(5),
             Given::Lent { dtype, shape, place } => {
                 message.tag(1);
                 message.tag(*dtype as u8);
@@ -218,6 +221,7 @@ impl Given {
                 shape: reader.shape()?,
             },
             4 => Given::SameAsInput(reader.size()?),
+            5 => Given::Copied,
             _ => return Err(Garbage("there is no such place for an output")),
         })
     }
@@ -282,6 +286,7 @@ mod tests {
     fn answers() -> Vec<Answer> {
         let outputs = [
             Given::InPlace,
+            Given::Copied,
             Given::Lent { dtype: DType::Int64, shape: shape(&[1, 2, 3]), place: 0..48 },
             Given::Strings { shape: shape(&[2]), place: 48..70 },
             Given::OfInput { position: 1, start: 4, dtype: DType::Bool, shape: shape(&[0]) },
