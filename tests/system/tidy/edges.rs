@@ -27,6 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "graphpiped-backend-library",
             "graphpiped-backend-conformance",
             "graphpiped-model-format",
+            "graphpiped-onnx-proto",
         ],
     ),
     // What a file is, by its bytes: no framework, and not who opens it.
@@ -34,8 +35,6 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "graphpiped-backend-tensorflow",
         &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
-            "graphpiped-onnx-proto",
-        ],
     ),
     // No framework of its own: nets are translated, and ONNX Runtime runs them, through the one backend that knows it.
     (
