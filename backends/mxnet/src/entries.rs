@@ -56,8 +56,10 @@ impl Entries {
 
     /// The shapes of all values, if these variables (by the numbers of their nodes) have these shapes.
     pub fn infer(&self, known: &[(usize, &[u32])], making: &Making) -> Result<Sizes, String> {
+        // MXNet refuses names that it does not find.
+        let known: Vec<_> = known.iter().filter(|(node, _)| self.outputs(*node) > 0).collect();
         let names = known.iter().map(|(node, _)| name_of(*node)).collect::<Result<Vec<CString>, _>>()?;
-        let named = names.iter().zip(known).map(|(name, (_, shape))| (name.as_c_str(), *shape));
+        let named = names.iter().zip(&known).map(|(name, (_, shape))| (name.as_c_str(), *shape));
         let all = self.graph.infer(&Named::new(named), making)?;
         if all.iter().any(|shape| shape.contains(&0)) {
             return Err("a tensor within would have no elements, which MXNet does not know".to_string());

@@ -29,9 +29,9 @@ pub(crate) struct Taken {
     pub dims: Vec<Dim>,
 }
 
-/// The inputs, in their order.
-pub(crate) fn inputs(read: &Read, options: &Options) -> Result<Vec<Taken>, String> {
-    let ordered = ordered(read, options)?;
+/// The inputs that lead to what the model gives, in their order.
+pub(crate) fn inputs(read: &Read, options: &Options, gives: &Gives) -> Result<Vec<Taken>, String> {
+    let ordered = ordered(read, options, &read.symbol.leads_to(gives.nodes.iter().copied()))?;
     let mut taken = Vec::new();
     let mut shapeless = Vec::new();
     for variable in ordered {
@@ -47,10 +47,11 @@ pub(crate) fn inputs(read: &Read, options: &Options) -> Result<Vec<Taken>, Strin
 }
 
 /// The variables that are inputs, in the order that the options say.
-fn ordered<'a>(read: &'a Read, options: &Options) -> Result<Vec<&'a Variable>, String> {
+fn ordered<'a>(read: &'a Read, options: &Options, leads: &[bool]) -> Result<Vec<&'a Variable>, String> {
     let has_params = |variable: &&Variable| read.params.arguments.iter().any(|(name, _)| *name == variable.name);
     let is_state = |variable: &&Variable| read.params.auxiliary.contains(&variable.name);
-    let is_open = |variable: &&Variable| !has_params(variable) && !is_state(variable) && !variable.is_label;
+    let is_known = |variable: &&Variable| has_params(variable) || is_state(variable) || variable.is_label;
+    let is_open = |variable: &&Variable| leads[variable.node] && !is_known(variable);
     let open: Vec<&Variable> = read.symbol.variables.iter().filter(is_open).collect();
     if let Some(lost) = open.iter().find(|variable| variable.is_parameter) {
         return Err(lost_parameter(read, &format!("arg:{}", lost.name)));
@@ -149,6 +150,8 @@ pub(crate) struct Gives {
     pub predictor_outputs: usize,
     /// Layers that a predictor is to give instead of the symbol's outputs.
     pub partial: Vec<CString>,
+    /// The nodes that a predictor computes in the end.
+    pub nodes: Vec<usize>,
 }
 
 /// What MXNet puts behind the name of a node that has one output.
@@ -169,6 +172,7 @@ pub(crate) fn gives(
         return Err(lost_parameter(read, &format!("aux:{state}")));
     }
     let heads = graph.names(Names::Outputs)?;
+    let nodes = read.symbol.heads().map(|(node, _)| node).collect();
     let places: Option<Vec<usize>> = read.symbol.heads().map(|(node, output)| entries.place(node, output)).collect();
     let places = places.filter(|places| places.len() == heads.len()).ok_or("its outputs are not those of its heads")?;
     let wanted: Vec<String> = if options.outputs.is_empty() {
@@ -182,7 +186,14 @@ pub(crate) fn gives(
     match found {
         Some(found) if found.is_empty() => {
             let (names, count) = (short(&heads), heads.len());
-            Ok(Gives { names, places, outputs: (0..count).collect(), predictor_outputs: count, partial: Vec::new() })
+            Ok(Gives {
+                names,
+                places,
+                outputs: (0..count).collect(),
+                predictor_outputs: count,
+                partial: Vec::new(),
+                nodes,
+            })
         }
         Some(found) => Ok(Gives {
             names: wanted,
@@ -190,6 +201,7 @@ pub(crate) fn gives(
             outputs: found,
             predictor_outputs: heads.len(),
             partial: Vec::new(),
+            nodes,
         }),
         None => layers(read, entries, wanted, &heads),
     }
@@ -197,20 +209,21 @@ pub(crate) fn gives(
 
 /// The outputs of layers within the graph.
 fn layers(read: &Read, entries: &Entries, wanted: Vec<String>, heads: &[String]) -> Result<Gives, String> {
-    let (mut places, mut partial) = (Vec::new(), Vec::new());
+    let (mut places, mut partial, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
     for name in &wanted {
         let layer = name.strip_suffix(OUTPUT).unwrap_or(name);
         let is_variable = read.symbol.variables.iter().any(|variable| variable.name == layer);
         let node = read.symbol.node(layer).filter(|&node| !is_variable && entries.outputs(node) == 1);
-        let Some(place) = node.and_then(|node| entries.place(node, 0)) else {
+        let Some((node, place)) = node.and_then(|node| Some((node, entries.place(node, 0)?))) else {
             let remedy = format!("its outputs are: {}; and every layer that has one output", short(heads).join(", "));
             return Err(format!("there is no output {name:?}; {remedy}"));
         };
+        nodes.push(node);
         places.push(place);
         partial.push(c_string(layer)?);
     }
     let count = wanted.len();
-    Ok(Gives { names: wanted, places, outputs: (0..count).collect(), predictor_outputs: count, partial })
+    Ok(Gives { names: wanted, places, outputs: (0..count).collect(), predictor_outputs: count, partial, nodes })
 }
 
 /// Names without what MXNet puts behind them, where they are different names still.

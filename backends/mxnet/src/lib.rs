@@ -24,12 +24,14 @@
 //!
 //! # What MXNet does to a process
 //!
-//! It reads variables of the environment when it is loaded: [`ENVIRONMENT`]. It catches SIGSEGV, which is undone. Exceptions
-//! of its C++ come back as errors. What it would not look at is looked at here: lengths in files, numbers of nodes and of their
-//! outputs, and tensors that do not fit their new shape. That leaves operators whose *values* are places in memory, and that
-//! do not look whether they are (`gather_nd` and `scatter_nd` among them), and graphs within nodes (loops and branches), whose
-//! numbers only MXNet reads: where those come from strangers, such a model belongs into a process of its own. It needs
-//! `libgomp.so.1` and `libquadmath.so.0` of the system.
+//! It reads variables of the environment when it is loaded: [`ENVIRONMENT`]. It catches SIGSEGV, which is undone, and stops
+//! and starts its engine around a fork. It needs `libgomp.so.1` and `libquadmath.so.0` of the system.
+//!
+//! Exceptions of its C++ come back as errors. What it would not look at is looked at here: lengths in files, numbers of nodes
+//! and of their outputs, and tensors that do not fit their new shape. That leaves graphs within nodes (loops and branches), whose
+//! numbers only MXNet reads, and operators to which *values* are places in memory and that do not look where those are: 1.9.1
+//! reads far outside for the lengths that `SequenceLast` is given, and ends the process. Where such a model comes from strangers, or
+//! its lengths do, it belongs into a process of its own.
 
 mod entries;
 mod environment;

@@ -62,11 +62,13 @@ functions! {
         Handle, u32, Strings, *const u32, *const u32, *mut u32, *mut *const u32, *mut Shapes, *mut u32, *mut *const u32,
         *mut Shapes, *mut u32, *mut *const u32, *mut Shapes, *mut c_int
     );
-    // Symbol, parameters, their length; the kind and number of the device; names and shapes of inputs, as a list of lists; …
+    // The symbol; parameters and their length; the kind and the number of the device; names and shapes of inputs, as a list of
+    // lists; names and types of inputs; the predictor.
     create_typed = "MXPredCreateEx" (
         *const c_char, *const c_void, c_int, c_int, c_int, u32, Strings, *const u32, *const u32, u32, Strings,
         *const c_int, *mut Handle
     );
+    // The same, but for the names of nodes whose outputs are wanted instead of types.
     create_partial = "MXPredCreatePartialOut" (
         *const c_char, *const c_void, c_int, c_int, c_int, u32, Strings, *const u32, *const u32, u32, Strings,
         *mut Handle

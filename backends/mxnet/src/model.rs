@@ -155,10 +155,17 @@ fn examine(library: &'static Library, read: &Read, options: &Options) -> Result<
     let json = CString::new(read.json.clone()).map_err(|_| "the symbol has a NUL in it".to_string())?;
     let (entries, gives) = making(|making| {
         let entries = Entries::new(library, &read.symbol, making)?;
-        let gives = interface::gives(library, &json, read, options, &entries, making)?;
-        Ok::<_, String>((entries, gives))
+        let mut gives = interface::gives(library, &json, read, options, &entries, making)?;
+        if gives.partial.is_empty() {
+            return Ok::<_, String>((entries, gives));
+        }
+        // What does not lead to these layers is not computed, and nobody knows its shapes.
+        let entries = Entries::new(library, &read.symbol.with_heads(&gives.nodes), making)?;
+        let places: Option<_> = gives.nodes.iter().map(|&node| entries.place(node, 0)).collect();
+        gives.places = places.ok_or("a layer gives nothing")?;
+        Ok((entries, gives))
     })?;
-    let taken = interface::inputs(read, options)?;
+    let taken = interface::inputs(read, options, &gives)?;
     if let Some(input) = taken.iter().find(|input| input.number != 0 && !gives.partial.is_empty()) {
         let cause =
             format!("input {} is {}, and with layers as outputs MXNet takes float32 alone", input.name, input.dtype);

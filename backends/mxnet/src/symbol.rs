@@ -82,12 +82,36 @@ impl Symbol {
         inputs.chain(self.heads())
     }
 
+    /// For each node, whether one of these is computed from it.
+    pub fn leads_to(&self, roots: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut leads = vec![false; self.nodes()];
+        for root in roots {
+            leads[root] = true;
+        }
+        // Every node comes behind those that it is computed from.
+        for (index, node) in self.graph.nodes.iter().enumerate().rev().filter(|(_, node)| !node.is_variable()) {
+            let before = node.inputs.iter().map(|entry| entry[0]).chain(node.control_deps.iter().copied());
+            for other in before.filter(|_| leads[index]).collect::<Vec<_>>() {
+                leads[other] = true;
+            }
+        }
+        leads
+    }
+
     /// Nodes that only give a tensor another shape, each with what it gets.
     pub fn reshaped(&self) -> impl Iterator<Item = (usize, (usize, usize))> {
         let nodes = self.graph.nodes.iter().enumerate();
         nodes
             .filter(|(_, node)| RESHAPES.contains(&node.op.as_str()))
             .filter_map(|(index, node)| Some((index, reference(node.inputs.first()?))))
+    }
+
+    /// The same symbol, which gives the first outputs of other nodes.
+    pub fn with_heads(&self, nodes: &[usize]) -> Symbol {
+        let heads: Vec<Entry> = nodes.iter().map(|&node| vec![node, 0, 0]).collect();
+        let mut json = self.json.clone();
+        json["heads"] = Value::from(heads.clone());
+        Symbol { graph: Graph { heads, ..self.graph.clone() }, json, variables: self.variables.clone() }
     }
 
     /// The same symbol, in which node 12 is called `n12`; with the first output of a node instead of whichever is referred to, if
@@ -133,14 +157,14 @@ const LOSSES: [&str; 6] = [
     "SVMOutput",
 ];
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Graph {
     nodes: Vec<Node>,
     arg_nodes: Vec<usize>,
     heads: Vec<Entry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Node {
     op: String,
     name: String,
@@ -276,6 +300,17 @@ mod tests {
         let variables = read(nodes, "[[6, 0]]").expect("a symbol");
         let labels: Vec<_> = variables.iter().map(|variable| (variable.name.as_str(), variable.is_label)).collect();
         assert_eq!(labels, [("x", false), ("target", true), ("both", false), ("my_label", true)]);
+    }
+
+    #[test]
+    fn what_leads_to_a_node_is_all_that_it_is_computed_from() {
+        let json = r#"{"nodes": [{"op": "null", "name": "a"}, {"op": "null", "name": "b"},
+            {"op": "f", "name": "c", "inputs": [[0, 0, 0]]}, {"op": "f", "name": "d", "inputs": [[2, 0, 0], [1, 0, 0]]}],
+            "arg_nodes": [0, 1], "heads": [[3, 0, 0]]}"#;
+        let symbol = Symbol::read(json.as_bytes()).expect("a symbol");
+        assert_eq!(symbol.leads_to([2]), [true, false, true, false]);
+        assert_eq!(symbol.leads_to([3]), [true; 4]);
+        assert_eq!(symbol.leads_to([1]), [false, true, false, false]);
     }
 
     #[test]

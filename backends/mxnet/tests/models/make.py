@@ -108,6 +108,10 @@ for epoch in (1, 3, 10):
 parts = mx.sym.SliceChannel(variable("x", 0, 4), num_outputs=2, name="parts")
 save("parts", mx.sym.Group([parts[1], parts[0], variable("z", 0, 2)]))
 
+# A layer that needs one of two inputs.
+layer = mx.sym.negative(variable("a", 0, 2), name="layer")
+save("apart", mx.sym.broadcast_add(layer, variable("b", 0, 1), name="y"))
+
 # Nobody says the shape of the input.
 dense = mx.sym.FullyConnected(variable("data"), num_hidden=1, no_bias=True, name="fc")
 save("shapeless", dense, {"fc_weight": [[2, 3]]})

@@ -225,6 +225,19 @@ fn memory_and_shapes_that_are_not_what_they_say_never_reach_the_library() {
 }
 
 #[test]
+fn memory_that_there_is_not_is_the_machines_fault() {
+    let folder = copy_of("identity_float32");
+    // 13 terabytes.
+    let manifest = "[[input]]\nname = \"x\"\nshape = [1048576, 3, 1024, 1024]\n";
+    fs::write(folder.path().join("identity_float32-symbol.toml"), manifest).expect("a manifest");
+    match try_open(&folder.path().join("identity_float32")) {
+        Err(OpenError::Machine(message)) => assert!(message.contains("Failed to allocate CPU Memory"), "{message}"),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was opened"),
+    }
+}
+
+#[test]
 fn the_backend_is_named_mxnet() {
     assert_eq!(backend().name(), "mxnet");
 }

@@ -52,6 +52,13 @@ fn layers_within_give_what_they_pass_on() {
 }
 
 #[test]
+fn a_layer_takes_the_inputs_that_it_is_computed_from_alone() {
+    let model = open_with("apart", &Options { outputs: vec!["layer".into()], ..Options::default() });
+    assert_eq!(model.signature().inputs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(run(&model, &[1, 2], &[1.0, 2.0], 0).1, [-1.0, -2.0]);
+}
+
+#[test]
 fn outputs_of_one_layer_keep_their_places() {
     let scene = Scene { model: open("parts") };
     let asked = [Asked::floats(0, &[1, 4], &[1.0, 2.0, 3.0, 4.0]), Asked::floats(1, &[1, 2], &[5.0, 6.0])];
