@@ -3,9 +3,11 @@
 //! Fields are walked by their lengths, so weights are stepped over and not read. What is no sound protobuf ends the walk, and is
 //! left to ONNX Runtime to complain about.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Component, Path};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
 
 /// What a walk has found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub(crate) struct Scan {
     /// The version of ONNX's own operators.
     pub opset: Option<u64>,
     /// Files that tensors are in, as the model names them; each once.
-    pub locations: Vec<String>,
+    pub locations: Vec<PathBuf>,
     /// How many messages there are.
     pub messages: u64,
 }
@@ -31,14 +33,15 @@ pub(crate) fn scan(path: &Path) -> Option<Scan> {
 
 /// Refuses a file of weights that does not lie in the model's folder. Older versions of ONNX Runtime open any. A file that is not
 /// there is ONNX Runtime's to miss.
-pub(crate) fn check_location(model: &Path, location: &str) -> Result<(), String> {
+pub(crate) fn check_location(model: &Path, location: &Path) -> Result<(), String> {
     let outside = |how: &str| {
-        let shown = model.display();
+        // In quotes and escaped: a name may have line breaks.
+        let (shown, location) = (model.display(), location.to_string_lossy());
         Err(format!(
             "{shown}: its external data {location:?} {how}; put it into the model's folder, and name it from there"
         ))
     };
-    if Path::new(location).components().any(|part| matches!(part, Component::RootDir | Component::Prefix(_))) {
+    if location.components().any(|part| matches!(part, Component::RootDir | Component::Prefix(_))) {
         return outside("is named by an absolute path");
     }
     let folder = model.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
@@ -46,13 +49,15 @@ pub(crate) fn check_location(model: &Path, location: &str) -> Result<(), String>
         // Where a name leads that does not lead anywhere is a question of its words alone.
         return if leaves(location) { outside("lies outside of the model's folder") } else { Ok(()) };
     };
-    if file.starts_with(folder) { Ok(()) } else { outside("lies outside of the model's folder") }
+    // A cache of models links to files that all lie in one folder: the model's own, if it is a link as well.
+    let own = model.canonicalize().ok().and_then(|model| model.parent().map(|own| file.starts_with(own)));
+    if file.starts_with(folder) || own == Some(true) { Ok(()) } else { outside("lies outside of the model's folder") }
 }
 
 /// Whether the words of a relative path lead out of where it begins.
-fn leaves(location: &str) -> bool {
+fn leaves(location: &Path) -> bool {
     let mut depth = 0_i64;
-    Path::new(location).components().any(|part| {
+    location.components().any(|part| {
         depth += match part {
             Component::ParentDir => -1,
             Component::Normal(_) => 1,
@@ -112,7 +117,7 @@ impl Walk {
             return None;
         }
         self.scan.messages += 1;
-        let (mut first, mut second, mut number) = (String::new(), String::new(), None);
+        let (mut first, mut second, mut number) = (Vec::new(), Vec::new(), None);
         while self.at < end {
             let key = self.varint()?;
             let (field, wire) = (key >> 3, key & 7);
@@ -139,18 +144,40 @@ impl Walk {
                         },
                     }
                 }
-                // Groups, which no model has.
+                3 => self.group(end, depth + 1)?,
                 _ => return None,
             }
         }
         match kind {
-            Kind::Opset if first.is_empty() || first == "ai.onnx" => self.scan.opset = number,
-            Kind::Entry if first == "location" && !self.scan.locations.contains(&second) => {
-                self.scan.locations.push(second);
+            Kind::Opset if first.is_empty() || first == b"ai.onnx" => self.scan.opset = number,
+            Kind::Entry if first == b"location" => {
+                let location = PathBuf::from(OsString::from_vec(second));
+                if !self.scan.locations.contains(&location) {
+                    self.scan.locations.push(location);
+                }
             }
             _ => {}
         }
         (self.at == end).then_some(())
+    }
+
+    /// Steps over a group, which no model has and every reader of protobuf steps over.
+    fn group(&mut self, end: u64, depth: usize) -> Option<()> {
+        while depth <= DEPTH_MAX && self.at < end {
+            match self.varint()? & 7 {
+                0 => drop(self.varint()?),
+                1 => self.skip(8)?,
+                2 => {
+                    let length = self.varint()?;
+                    self.skip(length)?;
+                }
+                3 => self.group(end, depth + 1)?,
+                4 => return Some(()),
+                5 => self.skip(4)?,
+                _ => return None,
+            }
+        }
+        None
     }
 
     fn varint(&mut self) -> Option<u64> {
@@ -167,14 +194,14 @@ impl Walk {
         None
     }
 
-    fn string(&mut self, length: u64) -> Option<String> {
+    fn string(&mut self, length: u64) -> Option<Vec<u8>> {
         if length > STRING_MAX {
             return None;
         }
         let mut bytes = vec![0; length as usize];
         self.file.read_exact(&mut bytes).ok()?;
         self.at += length;
-        String::from_utf8(bytes).ok()
+        Some(bytes)
     }
 
     fn skip(&mut self, length: u64) -> Option<()> {
@@ -243,7 +270,23 @@ mod tests {
         let mut scan = scanned(&model().encode_to_vec()).expect("a model");
         scan.locations.sort();
         assert_eq!((scan.ir_version, scan.opset), (Some(3), Some(6)));
-        assert_eq!(scan.locations, ["a", "b", "c", "d", "e", "f", "g"]);
+        assert_eq!(scan.locations, ["a", "b", "c", "d", "e", "f", "g"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn groups_and_fields_that_nobody_knows_are_stepped_over() {
+        // Fields 100 of each wire type, and a group in a group, before the model.
+        let unknown = [
+            &[0xa0, 0x06, 0x7f][..],
+            &[0xa1, 0x06, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[0xa2, 0x06, 0x02, 0x3a, 0x3a],
+            &[0xa3, 0x06, 0xa3, 0x06, 0x08, 0x01, 0xa4, 0x06, 0x15, 1, 2, 3, 4, 0x12, 0x01, 0xff, 0xa4, 0x06],
+            &[0xa5, 0x06, 1, 2, 3, 4],
+        ];
+        let bytes = [unknown.concat(), model().encode_to_vec()].concat();
+        let scan = scanned(&bytes).expect("a model");
+        assert_eq!((scan.opset, scan.locations.len()), (Some(6), 7));
+        assert_eq!(scanned(&[0xa3, 0x06, 0x08, 0x01]), None, "a group that does not end");
     }
 
     #[test]
@@ -267,14 +310,31 @@ mod tests {
             std::os::unix::fs::symlink(to, folder.path().join(link)).expect("a link");
         }
         for location in ["ok", "sub/ok", "./ok", "sub/../ok", "good", "absent", "sub/absent", "..."] {
-            assert_eq!(check_location(&model, location), Ok(()), "{location}");
+            assert_eq!(check_location(&model, Path::new(location)), Ok(()), "{location}");
         }
         let absolute = inside.join("ok").display().to_string();
         for location in ["../outside", "../absent", "sub/../../outside", "link", "up/outside", "/etc/passwd", &absolute]
         {
-            let message = check_location(&model, location).expect_err(location);
+            let message = check_location(&model, Path::new(location)).expect_err(location);
             let begin = format!("{}: its external data {location:?} ", model.display());
             assert!(message.starts_with(&begin) && message.contains("; put it into the model's folder"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_model_that_is_a_link_has_its_weights_where_it_really_is() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for part in ["blobs", "snapshot"] {
+            fs::create_dir(folder.path().join(part)).expect("a folder");
+        }
+        for file in ["blobs/m", "blobs/w", "elsewhere"] {
+            fs::write(folder.path().join(file), "x").expect("a file");
+        }
+        for (link, to) in [("m.onnx", "../blobs/m"), ("w.bin", "../blobs/w"), ("other.bin", "../elsewhere")] {
+            std::os::unix::fs::symlink(to, folder.path().join("snapshot").join(link)).expect("a link");
+        }
+        let model = folder.path().join("snapshot/m.onnx");
+        assert_eq!(check_location(&model, Path::new("w.bin")), Ok(()));
+        assert!(check_location(&model, Path::new("other.bin")).is_err());
     }
 }
