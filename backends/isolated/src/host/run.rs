@@ -88,7 +88,11 @@ impl<'h> Runner<'h> {
                 Err(error) => Answer::Failed { error, is_kept },
             };
             answer.write(&mut message);
-            if message.len() > MESSAGE_BYTES_MAX || self.socket.send(&message, &[]).is_err() {
+            if message.len() > MESSAGE_BYTES_MAX {
+                let error = RunError::Model("it has more outputs than a process can tell of at once".into());
+                Answer::Failed { error, is_kept }.write(&mut message);
+            }
+            if self.socket.send(&message, &[]).is_err() {
                 return;
             }
         }
