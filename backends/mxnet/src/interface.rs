@@ -35,7 +35,7 @@ pub(crate) fn inputs(read: &Read, options: &Options, gives: &Gives) -> Result<Ve
     let mut taken = Vec::new();
     let mut shapeless = Vec::new();
     for variable in ordered {
-        let said = read.manifest.input.iter().find(|outlet| outlet.name == variable.name);
+        let said = read.manifest.inputs.iter().find(|outlet| outlet.name == variable.name);
         let said_dims = said.map(Outlet::dims).transpose()?.flatten();
         let (dtype, number) = dtype_of(variable, said)?;
         match said_dims.or_else(|| variable.shape.as_deref().map(dims_of_symbol)) {
@@ -60,7 +60,7 @@ fn ordered<'a>(read: &'a Read, options: &Options, leads: &[bool]) -> Result<Vec<
         return Err("the symbol has no variable without parameters, so nothing can go in".to_string());
     }
     let names = || open.iter().map(|variable| variable.name.as_str()).collect::<Vec<_>>().join(", ");
-    for name in options.inputs.iter().chain(read.manifest.input.iter().map(|outlet| &outlet.name)) {
+    for name in options.inputs.iter().chain(read.manifest.inputs.iter().map(|outlet| &outlet.name)) {
         if !open.iter().any(|variable| variable.name == *name) {
             return Err(format!("there is no input {name:?}; variables without parameters are: {}", names()));
         }
@@ -109,7 +109,7 @@ fn how_to_say_shapes(read: &Read, shapeless: &[&Variable]) -> String {
     let names: Vec<_> = shapeless.iter().map(|variable| variable.name.as_str()).collect();
     format!(
         "the parameters have no {}, and the symbol does not say the shape of an input of this name; for each one that is an \
-         input, write [[input]] name = {:?}, shape = [\"N\", 3, 224, 224] (with its own sizes, in three lines) into {}",
+         input, write inputs = [{{ name = {:?}, shape = [\"N\", 3, 224, 224] }}] (with its own sizes) into {}",
         names.join(" and no "),
         names[0],
         read.files.manifest.display()
@@ -176,7 +176,7 @@ pub(crate) fn gives(
     let places: Option<Vec<usize>> = read.symbol.heads().map(|(node, output)| entries.place(node, output)).collect();
     let places = places.filter(|places| places.len() == heads.len()).ok_or("its outputs are not those of its heads")?;
     let wanted: Vec<String> = if options.outputs.is_empty() {
-        read.manifest.output.iter().map(|outlet| outlet.name.clone()).collect()
+        read.manifest.outputs.iter().map(|outlet| outlet.name.clone()).collect()
     } else {
         options.outputs.clone()
     };

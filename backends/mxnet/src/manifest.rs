@@ -1,12 +1,12 @@
 //! What the operator says about a model, in a small TOML file beside its symbol: `NAME-symbol.toml`.
 //!
 //! ```toml
-//! [[input]]
+//! [[inputs]]
 //! name = "data"
 //! dtype = "float32"            # may be left out: as the symbol says, or float32
 //! shape = ["N", 3, 224, 224]   # a number, a name (the same size wherever it stands), or "?" for any size
 //!
-//! [[output]]                   # may be left out: all that the model gives
+//! [[outputs]]                   # may be left out: all that the model gives
 //! name = "softmax"
 //! shape = ["N", 1000]          # may be left out: MXNet knows it
 //! ```
@@ -25,10 +25,10 @@ pub(crate) const BYTES_MAX: u64 = 1 << 20;
 pub(crate) struct Manifest {
     /// Inputs, by their names.
     #[serde(default)]
-    pub input: Vec<Outlet>,
+    pub inputs: Vec<Outlet>,
     /// Outputs, in the order in which they are to be served.
     #[serde(default)]
-    pub output: Vec<Outlet>,
+    pub outputs: Vec<Outlet>,
 }
 
 /// An input or output.
@@ -56,7 +56,7 @@ impl Manifest {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "))
         })?;
-        for outlet in manifest.input.iter().chain(&manifest.output) {
+        for outlet in manifest.inputs.iter().chain(&manifest.outputs) {
             outlet.dtype()?;
             outlet.dims()?;
         }
@@ -94,26 +94,27 @@ mod tests {
 
     #[test]
     fn types_and_shapes_are_read_or_left_out() {
-        let text = "[[input]]\nname = \"a\"\ndtype = \"int64\"\nshape = [\"N\", 3, \"?\"]\n[[output]]\nname = \"b\"\n";
+        let text =
+            "[[inputs]]\nname = \"a\"\ndtype = \"int64\"\nshape = [\"N\", 3, \"?\"]\n[[outputs]]\nname = \"b\"\n";
         let manifest = Manifest::read(text.as_bytes()).expect("a manifest");
-        let (a, b) = (&manifest.input[0], &manifest.output[0]);
+        let (a, b) = (&manifest.inputs[0], &manifest.outputs[0]);
         assert_eq!((a.name.as_str(), b.name.as_str()), ("a", "b"));
         assert_eq!((a.dtype(), b.dtype()), (Ok(Some(DType::Int64)), Ok(None)));
         assert_eq!(a.dims(), Ok(Some(vec![Dim::Symbol("N".into()), Dim::Fixed(3), Dim::Any])));
         assert_eq!(b.dims(), Ok(None));
-        assert!(Manifest::read(b"").is_ok_and(|manifest| manifest.input.is_empty() && manifest.output.is_empty()));
+        assert!(Manifest::read(b"").is_ok_and(|manifest| manifest.inputs.is_empty() && manifest.outputs.is_empty()));
     }
 
     #[test]
     fn what_it_cannot_say_is_refused_in_one_line_with_its_place() {
         let cases = [
-            ("[[input]]\nshape = [1]\n", "line 1: missing field `name`"),
-            ("[[input]]\nname = \"a\"\nshapes = [1]\n", "line 3: unknown field `shapes`"),
-            ("[[input]]\nname = \"a\"\nshape = [-1]\n", "line 3: "),
-            ("[[input]]\nname = \"a\"\nshape = [0]\n", "a: an axis has a size, a name, or \"?\", and not 0"),
-            ("[[input]]\nname = \"a\"\nshape = []\n", "a: a shape has 1 to 16 axes"),
-            ("[[input]]\nname = \"a\"\ndtype = \"float\"\n", "a: there is no dtype \"float\""),
-            ("[[input]\n", "line 1: "),
+            ("[[inputs]]\nshape = [1]\n", "line 1: missing field `name`"),
+            ("[[inputs]]\nname = \"a\"\nshapes = [1]\n", "line 3: unknown field `shapes`"),
+            ("[[inputs]]\nname = \"a\"\nshape = [-1]\n", "line 3: "),
+            ("[[inputs]]\nname = \"a\"\nshape = [0]\n", "a: an axis has a size, a name, or \"?\", and not 0"),
+            ("[[inputs]]\nname = \"a\"\nshape = []\n", "a: a shape has 1 to 16 axes"),
+            ("[[inputs]]\nname = \"a\"\ndtype = \"float\"\n", "a: there is no dtype \"float\""),
+            ("[[inputs]\n", "line 1: "),
         ];
         for (text, expected) in cases {
             let message = Manifest::read(text.as_bytes()).expect_err(expected);

@@ -88,7 +88,7 @@ impl MxnetModel {
             signature.inputs.push(TensorSpec { name: input.name, dtype: input.dtype, dims: Some(dims) });
         }
         for ((name, &output), dims) in gives.names.into_iter().zip(&gives.outputs).zip(found.outputs) {
-            let said = read.manifest.output.iter().find(|outlet| outlet.name == name);
+            let said = read.manifest.outputs.iter().find(|outlet| outlet.name == name);
             let spec = TensorSpec { name, dtype: dtypes[output], dims: Some(dims) };
             let spec = said.map_or(Ok(spec.clone()), |said| interface::agreed(said, spec));
             signature.outputs.push(spec.map_err(failed)?);

@@ -41,7 +41,7 @@ const ROWS: usize = 64;
 fn many_instances_run_at_once() {
     assert!(set_before_threads(&ENVIRONMENT), "this is the only thread");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let remedy = "unpack mxnet/lib*.so* of PyPI's wheel mxnet 1.9.1 there";
+    let remedy = "get it with `graphpiped runtime install mxnet`";
     let backend = MxnetBackend::new(Locations::new(&WANTED, None, vec![here.join("../../runtime/mxnet")], remedy));
     let options = Options { intra_threads: 2, ..Options::default() };
     let opened = backend.open(&here.join("tests/models/convolution"), &options);

@@ -109,34 +109,38 @@ fn a_shape_that_nobody_says_is_asked_for_with_what_to_write_where() {
         message,
         format!(
             "the parameters have no data, and the symbol does not say the shape of an input of this name; for each one that \
-             is an input, write [[input]] name = \"data\", shape = [\"N\", 3, 224, 224] (with its own sizes, in three lines) \
-             into {}",
+             is an input, write inputs = [{{ name = \"data\", shape = [\"N\", 3, 224, 224] }}] (with its own sizes) into {}",
             path_of("shapeless-symbol.toml").display()
         )
     );
+    // What it says to write, with its own sizes.
+    let folder = copy_of("shapeless");
+    let manifest = "inputs = [{ name = \"data\", shape = [\"N\", 2] }]";
+    fs::write(folder.path().join("shapeless-symbol.toml"), manifest).expect("a manifest");
+    assert!(try_open(&folder.path().join("shapeless")).is_ok());
 }
 
 #[test]
 fn a_manifest_that_contradicts_the_model_is_refused() {
     let folder = copy_of("shapeless");
     let at = |name: &str| folder.path().join(name);
-    let input = "[[input]]\nname = \"data\"\nshape = [\"N\", 2]\n";
+    let input = "[[inputs]]\nname = \"data\"\nshape = [\"N\", 2]\n";
     let cases = [
         (
-            "[[input]]\nname = \"date\"\n".to_string(),
+            "[[inputs]]\nname = \"date\"\n".to_string(),
             "there is no input \"date\"; variables without parameters are: data",
         ),
-        ("[[input]]\nname = \"data\"\nshape = [\"N\", 5]\n".to_string(), "MXNet does not take data float32 [N, 5]: "),
+        ("[[inputs]]\nname = \"data\"\nshape = [\"N\", 5]\n".to_string(), "MXNet does not take data float32 [N, 5]: "),
         (
-            format!("{input}[[output]]\nname = \"fd\"\n"),
+            format!("{input}[[outputs]]\nname = \"fd\"\n"),
             "there is no output \"fd\"; its outputs are: fc; and every layer",
         ),
         (
-            format!("{input}[[output]]\nname = \"fc\"\nshape = [\"N\", 2]\n"),
+            format!("{input}[[outputs]]\nname = \"fc\"\nshape = [\"N\", 2]\n"),
             "the manifest says fc float32 [N, 2], and MXNet gives fc float32 [N, 1]; correct it",
         ),
         (
-            format!("{input}[[output]]\nname = \"fc\"\ndtype = \"int32\"\n"),
+            format!("{input}[[outputs]]\nname = \"fc\"\ndtype = \"int32\"\n"),
             "the manifest says fc is int32, and MXNet gives float32",
         ),
     ];
@@ -145,7 +149,7 @@ fn a_manifest_that_contradicts_the_model_is_refused() {
         let message = refused(&at("shapeless"), &Options::default());
         assert!(message.starts_with(expected), "{message}");
     }
-    fs::write(at("shapeless-symbol.toml"), "[[input]]\nname = 3\n").expect("a manifest");
+    fs::write(at("shapeless-symbol.toml"), "[[inputs]]\nname = 3\n").expect("a manifest");
     let message = refused(&at("shapeless"), &Options::default());
     assert!(message.starts_with(&format!("{}: line 2: ", at("shapeless-symbol.toml").display())), "{message}");
 }
@@ -228,7 +232,7 @@ fn memory_and_shapes_that_are_not_what_they_say_never_reach_the_library() {
 fn memory_that_there_is_not_is_the_machines_fault() {
     let folder = copy_of("identity_float32");
     // 13 terabytes.
-    let manifest = "[[input]]\nname = \"x\"\nshape = [1048576, 3, 1024, 1024]\n";
+    let manifest = "[[inputs]]\nname = \"x\"\nshape = [1048576, 3, 1024, 1024]\n";
     fs::write(folder.path().join("identity_float32-symbol.toml"), manifest).expect("a manifest");
     match try_open(&folder.path().join("identity_float32")) {
         Err(OpenError::Machine(message)) => assert!(message.contains("Failed to allocate CPU Memory"), "{message}"),

@@ -72,7 +72,7 @@ fn inputs_may_be_put_in_another_order() {
 fn a_manifest_makes_a_model_of_unknown_shape_a_known_one_and_names_its_outputs() {
     let folder = copy_of("shapeless");
     let manifest =
-        "[[input]]\nname = \"data\"\nshape = [\"rows\", 2]\n[[output]]\nname = \"fc\"\nshape = [\"rows\", 1]\n";
+        "[[inputs]]\nname = \"data\"\nshape = [\"rows\", 2]\n[[outputs]]\nname = \"fc\"\nshape = [\"rows\", 1]\n";
     std::fs::write(folder.path().join("shapeless-symbol.toml"), manifest).expect("a manifest");
     let model = try_open(&folder.path().join("shapeless")).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(shown(&model.signature().inputs), ["data float32 [rows, 2]"]);

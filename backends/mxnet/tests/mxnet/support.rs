@@ -17,7 +17,7 @@ pub fn path_of(file: &str) -> PathBuf {
 /// A backend that looks in the project's runtime folder.
 pub fn backend() -> MxnetBackend {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/mxnet");
-    let remedy = "unpack mxnet/lib*.so* of PyPI's wheel mxnet 1.9.1 there";
+    let remedy = "get it with `graphpiped runtime install mxnet`";
     MxnetBackend::new(Locations::new(&WANTED, None, vec![folder], remedy))
 }
 
