@@ -25,7 +25,8 @@ use crate::wire::Garbage;
 use crate::wire::control::{FromProcess, Opened, ToProcess};
 use graphpiped_backend_api::{OpenError, Options};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -49,6 +50,8 @@ pub(crate) struct Life {
     pub name: String,
     backend: String,
     path: PathBuf,
+    /// The file as the first process found it.
+    file: Option<FileStamp>,
     options: Options,
     launch: Box<dyn Launch>,
     state: Mutex<State>,
@@ -77,11 +80,30 @@ struct State {
     arenas_given: u64,
 }
 
+/// What tells a file, or a folder, from the one that was at its path before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileStamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// `None` if there is nothing.
+    fn of(path: &Path) -> Option<FileStamp> {
+        let status = path.metadata().ok()?;
+        let changed = (status.mtime(), status.mtime_nsec());
+        Some(FileStamp { device: status.dev(), inode: status.ino(), bytes: status.size(), changed })
+    }
+}
+
 impl Life {
     pub fn new(name: &str, backend: &str, path: PathBuf, options: Options, launch: Box<dyn Launch>) -> Life {
         Life {
             name: name.into(),
             backend: backend.into(),
+            file: FileStamp::of(&path),
             path,
             options,
             launch,
@@ -277,6 +299,12 @@ impl Life {
         mailbag: &mut Mailbag,
         expected: Option<&Opened>,
     ) -> Result<Opened, Option<OpenError>> {
+        // What was found out about the model, such as whether it keeps rows apart, was about that file.
+        if expected.is_some() && FileStamp::of(&self.path) != self.file {
+            let place = self.place();
+            let message = format!("{place}: the file has changed since the daemon started; restart the daemon");
+            return Err(Some(OpenError::Model(message)));
+        }
         let (backend, path, options) = (self.backend.clone(), self.path.clone(), self.options.clone());
         let mut message = Vec::new();
         ToProcess::Open { backend, path, options }.write(&mut message);

@@ -60,6 +60,28 @@ fn a_process_that_dies_fails_its_run_and_the_next_one_serves() {
 }
 
 #[test]
+fn a_file_that_has_changed_is_not_served_before_the_daemon_has_looked_at_it() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let model = open("told", file.path(), &Options::default()).expect("it opens");
+    let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
+    std::fs::write(file.path(), "another model").expect("it can be written");
+    run(&mut *instance, &memory, &floats(&[CRASH]), true).expect_err("it dies");
+    let mut words = String::new();
+    until("refused for that", || {
+        let refused = run(&mut *instance, &memory, &floats(&[DOUBLE]), true);
+        words = refused.expect_err("there is no process").to_string();
+        words.contains("the file has changed")
+    });
+    let place = file.path().display();
+    let expected = format!(
+        "the process of model \"m\" has ended: {place}: the file has changed since the daemon started; restart the daemon; it is \
+         being started again, so ask again in "
+    );
+    assert!(words.starts_with(&expected), "{words}");
+    assert!(!model.is_up());
+}
+
+#[test]
 fn all_runs_of_a_process_end_with_it() {
     let model = told();
     std::thread::scope(|scope| {
