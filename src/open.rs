@@ -26,12 +26,7 @@ use std::sync::Arc;
 /// Sets the variables that frameworks read when they are loaded, where nobody has said otherwise. To be called first in
 /// `main`: with a second thread nothing is set.
 pub fn prepare_process() {
-    let all: [&[_]; 3] = [
-        &graphpiped_backend_mxnet::ENVIRONMENT,
-        &graphpiped_backend_tensorflow::ENVIRONMENT,
-        &graphpiped_backend_torch::ENVIRONMENT,
-    ];
-    set_before_threads(&all.concat());
+    set_before_threads(&[&graphpiped_backend_mxnet::ENVIRONMENT[..], &graphpiped_backend_torch::ENVIRONMENT].concat());
 }
 
 /// The frameworks, none of them loaded yet.

@@ -61,8 +61,9 @@ fn the_format_decides_which_backend_a_model_needs() {
     // `node { name: "x" op: "Relu" }`, in a file whose name says something else.
     let graph = folder.path().join("graph.onnx");
     std::fs::write(&graph, b"\x0a\x09\x0a\x01x\x12\x04Relu").expect("it is written");
-    let output = graphpiped().arg("check").arg(&graph).output().expect("it runs");
-    assert_refuses_to_start(&output, &[graph.to_str().expect("text"), "TensorFlow 2."]);
+    let absent = ["check", "--runtime", "/nonexistent"];
+    let output = graphpiped().args(absent).arg(&graph).output().expect("it runs");
+    assert_refuses_to_start(&output, &[graph.to_str().expect("text"), "graphpiped runtime install tensorflow"]);
     let output = graphpiped().arg("check").arg(format!("onnx:{}", graph.display())).output().expect("it runs");
     assert_refuses_to_start(&output, &[graph.to_str().expect("text"), "is a TensorFlow graph and not an ONNX model"]);
     let digits = folder.path().join("digits.pb");

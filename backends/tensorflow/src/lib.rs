@@ -27,7 +27,7 @@ mod types;
 
 pub use graphpiped_backend_library::Locations;
 pub use instance::copied_input_bytes;
-pub use library::{ENVIRONMENT, WANTED};
+pub use library::WANTED;
 
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use std::path::Path;

@@ -22,10 +22,6 @@ pub const WANTED: Wanted = Wanted {
     variable: "TENSORFLOW_DIR",
 };
 
-/// What TensorFlow is to find when it is loaded, unless somebody has said otherwise; to be set before there is a second thread.
-/// Without it, it tells on the standard error how it computes.
-pub const ENVIRONMENT: [(&str, &str); 1] = [("TF_CPP_MIN_LOG_LEVEL", "3")];
-
 /// The library, loaded.
 #[derive(Debug)]
 pub(crate) struct Library {
