@@ -9,6 +9,9 @@ mod version;
 pub use version::{VersionFunction, version};
 
 pub mod environment;
+mod once;
+
+pub use once::Once;
 
 use libloading::Library;
 use std::ffi::OsString;

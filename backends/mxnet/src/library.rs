@@ -3,10 +3,9 @@
 //! A process loads the library at most once and keeps it for good: it has threads, and memory that belongs to threads.
 
 use crate::{environment, signals, words};
-use graphpiped_backend_library::{Loaded, Locations, Wanted, load};
+use graphpiped_backend_library::{Loaded, Locations, Once, Wanted, load};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The library. The variable is MXNet's own.
 pub const WANTED: Wanted =
@@ -95,19 +94,13 @@ pub(crate) struct Library {
     pub runs_on_the_calling_thread: bool,
 }
 
-static LIBRARY: OnceLock<Library> = OnceLock::new();
-static LOADING: Mutex<()> = Mutex::new(());
+static LIBRARY: Once<Library> = Once::new();
 
 impl Library {
     /// The library, loaded now if it was not yet. On failure: one line that says what was tried, why none will do, and
     /// what to do about it.
     pub fn load(locations: &Locations) -> Result<&'static Library, String> {
-        // Nothing is guarded but the work itself, so a panic in another thread's attempt spoils nothing.
-        let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(library) = LIBRARY.get() {
-            return Ok(library);
-        }
-        locations.find(&WANTED, |path| Library::open(path).map(|library| LIBRARY.get_or_init(|| library)))
+        LIBRARY.load(|| locations.find(&WANTED, Library::open))
     }
 
     fn open(path: &Path) -> Result<Library, String> {

@@ -5,14 +5,13 @@
 //! looking for the library by itself and panic.
 
 use crate::value::check;
-use graphpiped_backend_library::{Locations, Wanted, load};
+use graphpiped_backend_library::{Locations, Once, Wanted, load};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::sys;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The oldest minor version of ONNX Runtime 1 that is taken. 1.22 aborts the whole process when a session is made.
 pub const MINOR_MIN: u32 = ort::MINOR_VERSION;
@@ -40,19 +39,13 @@ unsafe impl Send for Library {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Library {}
 
-static LIBRARY: OnceLock<Library> = OnceLock::new();
-static LOADING: Mutex<()> = Mutex::new(());
+static LIBRARY: Once<Library> = Once::new();
 
 impl Library {
     /// The library, loaded now if it was not yet. On failure: one line that says what was tried, why none will do, and
     /// what to do about it.
     pub fn load(locations: &Locations) -> Result<&'static Library, String> {
-        // Nothing is guarded but the work itself, so a panic in another thread's attempt spoils nothing.
-        let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(library) = LIBRARY.get() {
-            return Ok(library);
-        }
-        locations.find(&WANTED, |path| Library::open(path).map(|library| LIBRARY.get_or_init(|| library)))
+        LIBRARY.load(|| locations.find(&WANTED, Library::open))
     }
 
     fn open(path: &Path) -> Result<Library, String> {

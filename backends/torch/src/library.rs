@@ -9,11 +9,10 @@
 
 use crate::abi;
 use crate::plugin::Plugin;
-use graphpiped_backend_library::{Locations, Wanted, load};
+use graphpiped_backend_library::{Locations, Once, Wanted, load};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// PyTorch. The variable names the folder that has `lib/` in it, as for other programs that are built with PyTorch.
 pub const WANTED: Wanted =
@@ -42,20 +41,13 @@ pub(crate) struct Library {
     pub plugin_path: PathBuf,
 }
 
-static LIBRARY: OnceLock<Library> = OnceLock::new();
-static LOADING: Mutex<()> = Mutex::new(());
+static LIBRARY: Once<Library> = Once::new();
 
 impl Library {
     /// The library, loaded now if it was not yet. On failure: one line that says what was tried, why none will do, and what to
     /// do about it.
     pub fn load(locations: &Locations) -> Result<&'static Library, String> {
-        // Nothing is guarded but the work itself, so a panic in another thread's attempt spoils nothing.
-        let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(library) = LIBRARY.get() {
-            return Ok(library);
-        }
-        let library = Found::new(locations)?.load().map_err(|cause| format!("no PyTorch to load: {cause}"))?;
-        Ok(LIBRARY.get_or_init(|| library))
+        LIBRARY.load(|| Found::new(locations)?.load().map_err(|cause| format!("no PyTorch to load: {cause}")))
     }
 }
 
