@@ -52,11 +52,19 @@ runtime:
 	cargo build --locked $(BUILD_$(PROFILE))
 	$(TARGET)/$(PROFILE)/graphpiped runtime install $(FRAMEWORKS) --into runtime --python $(PYTHON)
 
-# What stands between the daemon and PyTorch's C++ interface; needs a C++ compiler.
+# What stands between the daemon and PyTorch's C++ interface; needs a C++ compiler. Asked for alone, it takes the daemon that
+# `make serve` has built.
+torch-plugin: FRAMEWORKS = torch
+torch-plugin: PROFILE = release
 torch-plugin: runtime/torch/libgraphpiped_torch.so
 
-runtime/torch/libgraphpiped_torch.so: backends/torch/plugin/plugin.cpp backends/torch/plugin/plugin.h backends/torch/plugin/build.sh | runtime
+runtime/torch/libgraphpiped_torch.so: backends/torch/plugin/plugin.cpp backends/torch/plugin/plugin.h backends/torch/plugin/build.sh runtime/torch/.complete
 	backends/torch/plugin/build.sh runtime/torch
+
+# An installation replaces the folder that the plugin lies in, with the plugin. The recipe does nothing, but has make look at
+# the time of the stamp again when `runtime` is through.
+runtime/torch/.complete: runtime
+	@:
 
 bench: runtime
 	cargo build --release --locked
