@@ -1,15 +1,17 @@
 //! A framework's folder, which appears at once and whole, or not at all.
 //!
 //! Everything is made in a scratch folder beside it, on the same file system, and put in its place with one rename; a daemon
-//! that has the old library open keeps it. A stamp in the folder says what is in it, and that it was made here: a folder
-//! without one is never replaced. A lock keeps a second installation waiting, which then finds that all is done.
+//! that has the old library open keeps it. Its stamp says what is in it, and that it was made here: a folder without one is
+//! never replaced. A lock keeps a second installation waiting, which then finds that all is done.
 
 use super::plan::{Made, Plan};
+use super::stamp::{STAMP, finish, is_complete};
 use super::unpack::{Amount, unpack};
 use super::{pip, stub};
 use crate::units::ByteSize;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Makes the folder of a framework in the library folder `into`, unless it is there. `say` tells whoever waits how it goes on.
@@ -18,11 +20,11 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
     let folder = into.join(plan.framework.folder());
     let in_into = |error: io::Error| cannot_write(into, &error);
     if is_complete(&folder, plan) {
-        say(&format!("{title} {version} is in {} already", folder.display()));
+        say(&format!("{title} {version} is in {0} already; to fetch it again, remove {0} first", folder.display()));
         return Ok(());
     }
     refuse_what_is_not_ours(&folder)?;
-    fs::create_dir_all(into).map_err(in_into)?;
+    make_readable(into).map_err(in_into)?;
     let lock = File::create(into.join(LOCK)).map_err(in_into)?;
     if lock.try_lock().is_err() {
         say("another installation goes on there; waiting for its end");
@@ -46,7 +48,7 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
         fs::remove_file(path).map_err(in_into)?;
     }
     plan.made.iter().try_for_each(|made| make(*made, &fresh)).map_err(in_into)?;
-    fs::write(fresh.join(STAMP), plan.stamp()).map_err(in_into)?;
+    finish(&fresh, plan).map_err(in_into)?;
     replace(&fresh, &folder, &scratch.0.join("old")).map_err(|error| cannot_write(&folder, &error))?;
     let Amount { files, bytes } = amount;
     let plural = if files == 1 { "" } else { "s" };
@@ -54,15 +56,8 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
     Ok(())
 }
 
-/// Says what is in a finished folder.
-const STAMP: &str = ".complete";
 /// Held by whoever installs.
 const LOCK: &str = ".lock";
-
-fn is_complete(folder: &Path, plan: &Plan<'_>) -> bool {
-    let is_stamped = fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == plan.stamp());
-    is_stamped && plan.paths().all(|path| folder.join(path).exists())
-}
 
 /// The folder is replaced as a whole, so it has to be one that was made here, or an empty one.
 fn refuse_what_is_not_ours(folder: &Path) -> Result<(), String> {
@@ -78,6 +73,17 @@ fn refuse_what_is_not_ours(folder: &Path) -> Result<(), String> {
             "{shown} holds files that this command has not put there; move them away, or name another folder with --into"
         )),
     }
+}
+
+/// Makes a folder and those around it. Everybody may look into those that were not there, whatever the umask is: the daemon is
+/// another user.
+fn make_readable(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    folder.parent().map_or(Ok(()), make_readable)?;
+    fs::create_dir(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))
 }
 
 fn make(made: Made<'_>, folder: &Path) -> io::Result<()> {

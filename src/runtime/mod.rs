@@ -6,6 +6,7 @@
 //! | a wheel out of the package index, by pip | `pip` |
 //! | what is needed of it, within bounds | `unpack` |
 //! | the folder that appears at once and whole | `install` |
+//! | whether it is finished, and still whole | `stamp` |
 //! | a library without code that PyTorch's plugins ask for | `stub` |
 //! | what is there, tried by loading it in a child | `list` |
 //!
@@ -16,6 +17,7 @@ mod install;
 mod list;
 mod pip;
 mod plan;
+mod stamp;
 mod stub;
 mod unpack;
 

@@ -54,7 +54,7 @@ pub enum Made<'a> {
 }
 
 impl Plan<'_> {
-    /// What the stamp in a finished folder says: every wheel with its hash.
+    /// What the stamp in a finished folder begins with: every wheel with its hash.
     pub fn stamp(&self) -> String {
         let line = |wheel: &Wheel<'_>| format!("{} {} {}\n", wheel.project, wheel.version, wheel.sha256);
         self.wheels.iter().map(line).collect()

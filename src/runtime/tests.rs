@@ -126,7 +126,10 @@ fn what_is_needed_of_a_wheel_becomes_a_folder_and_nothing_else() {
         (text("include/a.h"), text("include/deep/b.h"), text("build-version")),
         ("first".into(), "second".into(), "1.5\n".into())
     );
-    assert_eq!(text(".complete"), format!("the-it 1.5 {}\n", bench.sha256));
+    let stub = bench.in_place("lib/libstub.so").metadata().unwrap().len();
+    let sizes =
+        format!("4 build-version\n5 include/a.h\n6 include/deep/b.h\n11 lib/libit.so.1\n{stub} lib/libstub.so\n");
+    assert_eq!(text(".complete"), format!("the-it 1.5 {}\n{sizes}", bench.sha256));
     let mode = |name: &str| bench.in_place(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("lib/libit.so.1"), mode("include/a.h")), (0o755, 0o644));
     assert!(fs::read(bench.in_place("lib/libstub.so")).unwrap().starts_with(b"\x7fELF"));
@@ -154,7 +157,10 @@ fn what_is_there_already_is_not_fetched_again_and_what_is_older_is_replaced() {
     bench.install().unwrap();
     bench.install().unwrap();
     assert_eq!(bench.asked().len(), 1);
-    assert!(bench.said.lock().unwrap().last().unwrap().ends_with("already"));
+    assert!(bench.said.lock().unwrap().last().unwrap().contains("already; to fetch it again, remove "));
+    fs::write(bench.in_place("plugin.so"), "built here").unwrap();
+    bench.install().unwrap();
+    assert_eq!(bench.asked().len(), 1, "what was added is nobody's fault");
     fs::write(bench.in_place(".complete"), "the-it 1.4 0\n").unwrap();
     fs::write(bench.in_place("old"), "old").unwrap();
     bench.install().unwrap();
@@ -163,6 +169,45 @@ fn what_is_there_already_is_not_fetched_again_and_what_is_older_is_replaced() {
     fs::remove_file(bench.in_place("lib/libit.so.1")).unwrap();
     bench.install().unwrap();
     assert_eq!(bench.asked().len(), 3, "a file was missing");
+}
+
+#[test]
+fn what_was_cut_off_is_fetched_again() {
+    let bench = Bench::new(&wheel(&MEMBERS));
+    bench.install().unwrap();
+    for (fetched, (name, whole)) in (2..).zip([("lib/libit.so.1", "the library"), ("include/deep/b.h", "second")]) {
+        let file = fs::OpenOptions::new().write(true).open(bench.in_place(name)).unwrap();
+        file.set_len(3).unwrap();
+        bench.install().unwrap();
+        assert_eq!(fs::read_to_string(bench.in_place(name)).unwrap(), whole);
+        assert_eq!(bench.asked().len(), fetched);
+    }
+}
+
+#[test]
+fn everybody_may_read_what_was_made_under_a_strict_umask() {
+    const STRICT: &str = "GRAPHPIPED_TEST_UMASK";
+    // A umask is the whole process's, so this test is run again in one of its own.
+    if std::env::var_os(STRICT).is_none() {
+        let name = "runtime::tests::everybody_may_read_what_was_made_under_a_strict_umask";
+        let mut again = Command::new("sh");
+        again.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", name]).env(STRICT, "1").output().expect("it runs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let bench = Bench::new(&wheel(&MEMBERS));
+    bench.install().unwrap();
+    let mode = |name: &str| bench.path(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("index"), 0o700, "the umask is what it should be");
+    for folder in ["", "/torch", "/torch/lib", "/torch/include", "/torch/include/deep"] {
+        assert_eq!(mode(&format!("libraries{folder}")), 0o755, "{folder}");
+    }
+    for file in [".complete", "build-version", "include/a.h", "include/deep/b.h"] {
+        assert_eq!(mode(&format!("libraries/torch/{file}")), 0o644, "{file}");
+    }
+    assert_eq!((mode("libraries/torch/lib/libit.so.1"), mode("libraries/torch/lib/libstub.so")), (0o755, 0o755));
 }
 
 #[test]

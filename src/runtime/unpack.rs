@@ -1,9 +1,8 @@
 //! What is needed of a wheel, which is a zip archive. Its hash is known by then, but its sizes are bounded all the same.
 
 use super::plan::{Take, Wheel};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 use zip::ZipArchive;
 use zip::read::ZipFile;
@@ -72,7 +71,5 @@ fn write(mut member: ZipFile<'_, BufReader<File>>, to: &Path, amount: &mut Amoun
     if copied != size {
         return Err(format!("{} has {copied} bytes, and {size} were promised", to.display()));
     }
-    let is_library = to.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"));
-    let mode = if is_library { 0o755 } else { 0o644 };
-    file.set_permissions(Permissions::from_mode(mode)).map_err(place)
+    Ok(())
 }
