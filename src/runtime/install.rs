@@ -9,9 +9,11 @@ use super::stamp::{STAMP, finish, is_complete};
 use super::unpack::{Amount, unpack};
 use super::{pip, stub};
 use crate::units::ByteSize;
-use std::fs::{self, File, Permissions};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Makes the folder of a framework in the library folder `into`, unless it is there. `say` tells whoever waits how it goes on.
@@ -25,7 +27,7 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
     }
     refuse_what_is_not_ours(&folder)?;
     make_readable(into).map_err(in_into)?;
-    let lock = File::create(into.join(LOCK)).map_err(in_into)?;
+    let lock = open_lock(&into.join(LOCK))?;
     if lock.try_lock().is_err() {
         say("another installation goes on there; waiting for its end");
         lock.lock().map_err(in_into)?;
@@ -50,6 +52,8 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
     plan.made.iter().try_for_each(|made| make(*made, &fresh)).map_err(in_into)?;
     finish(&fresh, plan).map_err(in_into)?;
     replace(&fresh, &folder, &scratch.0.join("old")).map_err(|error| cannot_write(&folder, &error))?;
+    // The new name has to be on the disk too.
+    File::open(into).and_then(|into| into.sync_all()).map_err(in_into)?;
     let Amount { files, bytes } = amount;
     let plural = if files == 1 { "" } else { "s" };
     say(&format!("{title} {version} is in {} ({files} file{plural}, {})", folder.display(), ByteSize(bytes)));
@@ -58,6 +62,20 @@ pub fn install(plan: &Plan<'_>, into: &Path, python: &str, say: &dyn Fn(&str)) -
 
 /// Held by whoever installs.
 const LOCK: &str = ".lock";
+
+/// Opens the lock, which nobody reads: what is in it stays, and a link is not followed, because somebody may have put it there
+/// for whoever may write more than he.
+fn open_lock(path: &Path) -> Result<File, String> {
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(no_link).open(path);
+    opened.map_err(|error| {
+        if path.is_symlink() {
+            format!("{}: is a link, and no lock of this command; remove it", path.display())
+        } else {
+            cannot_write(path, &error)
+        }
+    })
+}
 
 /// The folder is replaced as a whole, so it has to be one that was made here, or an empty one.
 fn refuse_what_is_not_ours(folder: &Path) -> Result<(), String> {
@@ -97,12 +115,27 @@ fn make(made: Made<'_>, folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Puts `fresh` where `folder` is, and what was there where `old` is.
+/// Puts `fresh` where `folder` is. What was there comes to where `fresh` or `old` is, and stays where it is if this fails.
 fn replace(fresh: &Path, folder: &Path, old: &Path) -> io::Result<()> {
-    if folder.exists() {
-        fs::rename(folder, old)?;
+    if folder.is_dir() { exchange(fresh, folder, old) } else { fs::rename(fresh, folder) }
+}
+
+/// Has two folders change places in one step, so that at no moment is there none.
+pub fn exchange(fresh: &Path, folder: &Path, old: &Path) -> io::Result<()> {
+    match renameat_with(CWD, fresh, CWD, folder, RenameFlags::EXCHANGE) {
+        // The file system has no such step.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => replace_by_two_renames(fresh, folder, old),
+        other => Ok(other?),
     }
-    fs::rename(fresh, folder)
+}
+
+/// The same in two steps; what was there goes back if the second one fails.
+pub fn replace_by_two_renames(fresh: &Path, folder: &Path, old: &Path) -> io::Result<()> {
+    fs::rename(folder, old)?;
+    fs::rename(fresh, folder).inspect_err(|_| {
+        // What is said is why the new one could not be put there; there is nothing better to do about the old one.
+        let _ = fs::rename(old, folder);
+    })
 }
 
 fn cannot_write(place: &Path, error: &io::Error) -> String {

@@ -1,6 +1,6 @@
 //! An installation without a network: the wheel is made by the test, and pip is a script that copies it.
 
-use super::install::install;
+use super::install::{exchange, install, replace_by_two_renames};
 use super::list::{State, find};
 use super::plan::{self, Made, Plan, Take, Wheel};
 use super::unpack::{Amount, BYTES_MAX, FILES_MAX, unpack};
@@ -11,6 +11,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -182,6 +183,69 @@ fn what_was_cut_off_is_fetched_again() {
         assert_eq!(fs::read_to_string(bench.in_place(name)).unwrap(), whole);
         assert_eq!(bench.asked().len(), fetched);
     }
+}
+
+#[test]
+fn what_cannot_be_put_in_its_place_leaves_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("torch")).unwrap();
+    fs::write(path("torch/lib"), "old").unwrap();
+    for replace in [exchange, replace_by_two_renames] {
+        replace(&path("nothing"), &path("torch"), &path("old")).unwrap_err();
+        assert_eq!(fs::read_to_string(path("torch/lib")).unwrap(), "old");
+        fs::create_dir(path("fresh")).unwrap();
+        fs::write(path("fresh/lib"), "new").unwrap();
+        replace(&path("fresh"), &path("torch"), &path("old")).unwrap();
+        assert_eq!(fs::read_to_string(path("torch/lib")).unwrap(), "new");
+        fs::write(path("torch/lib"), "old").unwrap();
+        let _ = fs::remove_dir_all(path("fresh"));
+    }
+}
+
+#[test]
+fn at_no_moment_is_there_no_library() {
+    const REPLACEMENTS: usize = 2_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["torch", "fresh"] {
+        fs::create_dir(path(name)).unwrap();
+        fs::write(path(name).join("lib"), name).unwrap();
+    }
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let library = path("torch/lib");
+            let (mut looks, mut gaps) = (0, 0);
+            while !ended.load(Ordering::Relaxed) || looks == 0 {
+                (looks, gaps) = (looks + 1, gaps + usize::from(!library.exists()));
+            }
+            gaps
+        });
+        for _ in 0..REPLACEMENTS {
+            exchange(&path("fresh"), &path("torch"), &path("old")).unwrap();
+            if path("old").exists() {
+                fs::rename(path("old"), path("fresh")).unwrap();
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!(looks.join().unwrap(), 0);
+    });
+}
+
+#[test]
+fn the_lock_is_a_file_and_not_where_a_link_leads() {
+    let bench = Bench::new(&wheel(&MEMBERS));
+    fs::create_dir(bench.path("libraries")).unwrap();
+    fs::write(bench.path("precious"), "of somebody").unwrap();
+    std::os::unix::fs::symlink(bench.path("precious"), bench.path("libraries/.lock")).unwrap();
+    let message = bench.install().expect_err("it is a link");
+    assert!(message.contains("libraries/.lock: ") && message.contains("; remove it"), "{message}");
+    assert_eq!(fs::read_to_string(bench.path("precious")).unwrap(), "of somebody");
+    fs::remove_file(bench.path("libraries/.lock")).unwrap();
+    fs::write(bench.path("libraries/.lock"), "not ours to empty").unwrap();
+    bench.install().unwrap();
+    assert_eq!(fs::read_to_string(bench.path("libraries/.lock")).unwrap(), "not ours to empty");
 }
 
 #[test]
