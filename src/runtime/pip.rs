@@ -16,8 +16,8 @@ pub fn download(plan: &Plan<'_>, python: &str, scratch: &Path) -> Result<Vec<Pat
     std::fs::write(&requirements, text).map_err(|error| cannot_write(&requirements, &error))?;
     let wheels = scratch.join("wheels");
     has_pip(python)?;
-    let status = Command::new(python)
-        .args(["-m", "pip", "download", "--disable-pip-version-check", "--require-hashes", "--no-deps"])
+    let status = pip(python)
+        .args(["download", "--disable-pip-version-check", "--require-hashes", "--no-deps"])
         .args(["--only-binary=:all:", "--implementation=cp", "--python-version=3.11"])
         .args(PLATFORMS.map(|platform| format!("--platform={platform}_{}", std::env::consts::ARCH)))
         .arg("--dest")
@@ -43,8 +43,20 @@ pub fn download(plan: &Plan<'_>, python: &str, scratch: &Path) -> Result<Vec<Pat
 /// The tags of the versions of glibc that a wheel may ask for; pip takes the one that fits.
 const PLATFORMS: [&str; 5] = ["manylinux_2_17", "manylinux_2_25", "manylinux_2_27", "manylinux_2_28", "manylinux2014"];
 
+/// `python3 -m pip`, but that nothing is imported from the current folder: that may be anybody's, and this may be run as root.
+/// `-I` would do that too, but does not find a pip that a user has installed for himself.
+pub fn pip(python: &str) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-c", RUN_PIP]);
+    command
+}
+
+/// The current folder is the empty word in the search path. What is imported before it is taken out is built in.
+const RUN_PIP: &str = "import sys; sys.path[:] = filter(None, sys.path); \
+                       import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)";
+
 fn has_pip(python: &str) -> Result<(), String> {
-    let version = Command::new(python).args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
+    let version = pip(python).arg("--version").stdin(Stdio::null()).output();
     if version.map_err(|error| no_python(python, &error))?.status.success() {
         return Ok(());
     }

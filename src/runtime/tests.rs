@@ -73,7 +73,7 @@ impl Bench {
         bench
     }
 
-    /// Python is this script of the shell; `-m pip` are its first two words.
+    /// Python is this script of the shell; `-c` and what runs pip are its first two words.
     fn python(&self, script: &str) {
         fs::write(self.path("script"), format!("#!/bin/sh\n{script}")).unwrap();
         // By another process: a child that another test has just begun may have inherited a file that is open for
@@ -372,6 +372,21 @@ fn without_python_without_pip_and_without_a_network_the_remedy_is_said() {
     fs::remove_file(bench.path("python3")).unwrap();
     let message = bench.refused();
     assert!(message.contains("cannot be run") && message.contains("--python"), "{message}");
+}
+
+#[test]
+fn pip_imports_nothing_from_the_folder_that_somebody_is_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for module in ["pip", "runpy", "zipfile", "json"] {
+        fs::write(folder.path().join(format!("{module}.py")), format!("raise SystemExit('{module} of a stranger')"))
+            .unwrap();
+    }
+    // Its own settings are still those of whoever runs it, as this one is.
+    let mut command = pip::pip("python3");
+    command.args(["config", "list"]).current_dir(folder.path()).env("PIP_INDEX_URL", "https://index.example/simple");
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("https://index.example/simple"), "{said}");
 }
 
 #[test]
