@@ -3,9 +3,9 @@
 //! A library runs code when it is loaded, and may end the process that does it. So each is loaded by a child, which is this
 //! program again with a command that nobody else needs.
 
-use super::plan::BUILD_VERSION;
 use crate::places::{Framework, Places};
 use graphpiped_backend_library::{VersionFunction, Wanted, version};
+use graphpiped_backend_torch::library::{self as torch, PLUGIN_REMEDY};
 use std::fmt::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -18,6 +18,8 @@ pub fn list(places: &Places) -> String {
         let (state, rest) = match find(places, framework, &load_in_a_child) {
             State::Loads { version, place } => (version, place),
             State::Absent => ("absent".into(), remedy(framework)),
+            // Which says itself what gets it.
+            State::Broken(causes) if causes.ends_with(PLUGIN_REMEDY) => ("broken".into(), causes),
             State::Broken(causes) => ("broken".into(), format!("{causes}; {}", remedy(framework))),
         };
         // Writing to a String cannot fail.
@@ -55,15 +57,20 @@ pub fn find(places: &Places, framework: Framework, load: &dyn Fn(Framework, &Pat
         if !is_name && !path.exists() {
             return Err("there is no such file".into());
         }
-        load(framework, path).map(|version| (version, path.display().to_string())).inspect_err(|cause| {
-            // That the system has none is no fault of it.
-            if !(is_name && cause.contains("cannot open shared object file")) {
-                causes.push(format!("{}: {cause}", path.display()));
-            }
-        })
+        let cause = match load(framework, path) {
+            Ok(version) => return Ok(State::Loads { version, place: path.display().to_string() }),
+            Err(cause) => cause,
+        };
+        // That the system has none is no fault of it.
+        if !(is_name && cause.contains("cannot open shared object file")) {
+            causes.push(format!("{}: {cause}", path.display()));
+        }
+        // This one is chosen before anything is loaded.
+        let is_chosen = framework == Framework::Torch && torch::version_of(path).is_ok();
+        if is_chosen { Ok(State::Broken(causes.join("; "))) } else { Err(cause) }
     });
     match found {
-        Ok((version, place)) => State::Loads { version, place },
+        Ok(state) => state,
         Err(_) if causes.is_empty() => State::Absent,
         Err(_) => State::Broken(causes.join("; ")),
     }
@@ -103,12 +110,7 @@ pub fn load(framework: Framework, path: &Path) -> Result<String, String> {
         Framework::Onnx => graphpiped_backend_onnx::library::version(path).map(|(version, _)| version),
         Framework::Tensorflow => version(path, VersionFunction::Tensorflow),
         Framework::Mxnet => version(path, VersionFunction::MxNet),
-        Framework::Torch => {
-            version(path, VersionFunction::None)?;
-            // The library does not say it; the folder that it is in does.
-            let folder = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
-            let said = std::fs::read_to_string(folder.join(BUILD_VERSION));
-            said.map(|text| text.trim().to_string()).or_else(|_| Ok("unknown".into()))
-        }
+        // As for a model: with the plugin, and in the order that it takes.
+        Framework::Torch => torch::version(path),
     }
 }

@@ -165,12 +165,9 @@ fn torch() -> Plan<'static> {
                 takes: &[Take::File("nvidia/cu13/lib/libcupti.so.13", "lib/libcupti.so.13")],
             },
         ],
-        made: &[Made::Text(BUILD_VERSION, "2.11.0\n"), Made::Stub("lib/libtorch.so", "libtorch_cpu.so")],
+        made: &[Made::Text("build-version", "2.11.0\n"), Made::Stub("lib/libtorch.so", "libtorch_cpu.so")],
     }
 }
-
-/// The file of PyTorch's folder that says its version.
-pub const BUILD_VERSION: &str = "build-version";
 
 fn mxnet() -> Plan<'static> {
     Plan {

@@ -34,8 +34,12 @@ fn a_library_that_ends_its_process_does_not_end_the_list() {
     std::os::unix::fs::symlink(root().join("runtime/onnxruntime"), folder.path().join("onnxruntime")).expect("a link");
     library(&folder.path().join("mxnet/libmxnet.so"), "abort();");
     library(&folder.path().join("tensorflow/libtensorflow_cc.so.2"), "");
-    library(&folder.path().join("torch/lib/libtorch_cpu.so"), "");
-    std::fs::write(folder.path().join("torch/build-version"), "9.8.7\n").expect("it is written");
+    std::fs::create_dir(folder.path().join("torch")).expect("a folder");
+    for name in ["lib", "build-version", "libgraphpiped_torch.so"] {
+        let link =
+            std::os::unix::fs::symlink(root().join("runtime/torch").join(name), folder.path().join("torch").join(name));
+        link.expect("a link");
+    }
     let place = folder.path().to_str().expect("text");
     let lines = list(&["--runtime", place]);
     let expected = [
@@ -44,13 +48,42 @@ fn a_library_that_ends_its_process_does_not_end_the_list() {
             "tensorflow  broken   {place}/tensorflow/libtensorflow_cc.so.2: it is another library (there is no TF_Version \
              in it); get it with: graphpiped runtime install tensorflow"
         ),
-        format!("torch       9.8.7    {place}/torch/lib/libtorch_cpu.so"),
+        format!("torch       2.11.0   {place}/torch/lib/libtorch_cpu.so"),
         format!(
             "mxnet       broken   {place}/mxnet/libmxnet.so: it ends the process that loads it (signal 6); get it with: \
              graphpiped runtime install mxnet"
         ),
     ];
     assert_eq!(lines, expected);
+}
+
+/// As a model of it would: neither a library without the plugin will do, nor a plugin that cannot be loaded with it.
+#[test]
+fn pytorch_without_its_plugin_does_not_load() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join("torch").join(name);
+    library(&path("lib/libtorch_cpu.so"), "");
+    library(&path("lib/libc10.so"), "");
+    std::fs::write(path("build-version"), "9.8.7\n").expect("it is written");
+    let torch = || {
+        let lines = list(&["--runtime", folder.path().to_str().expect("text")]);
+        let line = lines.into_iter().find(|line| line.starts_with("torch")).expect("its line");
+        line.replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    let line = torch();
+    let expected = "torch       broken   FOLDER/torch/lib/libtorch_cpu.so: no plugin for PyTorch to load: \
+                    FOLDER/torch/libgraphpiped_torch.so: there is no such file; ";
+    assert!(line.starts_with(expected) && line.ends_with("; build it with `make torch-plugin`"), "{line}");
+    for (mark, cause) in [
+        ("abi=1 torch=9.7.0;", "it is built for PyTorch 9.7.0, and FOLDER/torch/lib/libtorch_cpu.so is of 9.8.7"),
+        ("abi=1 torch=9.8.0;", "FOLDER/torch/libgraphpiped_torch.so: "),
+    ] {
+        std::fs::write(path("libgraphpiped_torch.so"), format!("graphpiped-torch-plugin {mark}"))
+            .expect("it is written");
+        let line = torch();
+        assert!(line.starts_with("torch       broken   ") && line.contains(cause), "{line}");
+        assert!(line.ends_with("; build it with `make torch-plugin`"), "{line}");
+    }
 }
 
 #[test]

@@ -26,8 +26,8 @@ pub const PLUGIN: Wanted = Wanted {
     variable: "GRAPHPIPED_TORCH_PLUGIN",
 };
 
-/// What gets the plugin.
-const PLUGIN_REMEDY: &str = "build it with `make torch-plugin`";
+/// What gets the plugin; ends the error message where it is the plugin that is wrong.
+pub const PLUGIN_REMEDY: &str = "build it with `make torch-plugin`";
 
 /// PyTorch and the plugin, loaded.
 pub(crate) struct Library {
@@ -62,6 +62,10 @@ struct Found {
 impl Found {
     fn new(locations: &Locations) -> Result<Found, String> {
         let (library, version) = locations.find(&WANTED, |path| Ok((path.to_path_buf(), version_of(path)?)))?;
+        Found::with_plugin(library, version)
+    }
+
+    fn with_plugin(library: PathBuf, version: String) -> Result<Found, String> {
         let beside_program = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_path_buf));
         let folders = folder_of(&library).map(Path::to_path_buf).into_iter().chain(beside_program).collect();
         let plugins = Locations::new(&PLUGIN, None, folders, PLUGIN_REMEDY);
@@ -106,8 +110,15 @@ fn folder_of(library: &Path) -> Option<&Path> {
     library.parent()?.parent()
 }
 
-/// The version of the PyTorch that a library belongs to, which the library itself does not say.
-fn version_of(library: &Path) -> Result<String, String> {
+/// Loads a library for good, with the plugin that fits it, and says its version. For a program that does nothing else: the
+/// library may end it.
+pub fn version(path: &Path) -> Result<String, String> {
+    Found::with_plugin(path.to_path_buf(), version_of(path)?)?.load().map(|library| library.version)
+}
+
+/// The version of the PyTorch that a library belongs to, which the library itself does not say. A backend takes the first
+/// library that has one, and looks no further if the plugin for it is missing.
+pub fn version_of(library: &Path) -> Result<String, String> {
     if !library.exists() {
         return Err("there is no such file".to_string());
     }
