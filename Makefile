@@ -26,7 +26,7 @@ serve: runtime
 	@echo '    curl http://127.0.0.1:9000/metrics              what the daemon counts'
 	@echo 'README.md goes on with Python and Rust. Ctrl-C finishes what was accepted, and stops.'
 	@echo
-	@exec $(TARGET)/release/graphpiped serve --model digits=models/digits/digits.onnx
+	@exec $(TARGET)/release/graphpiped serve --runtime runtime --model digits=models/digits/digits.onnx
 
 test: runtime torch-plugin
 	cargo test --workspace --locked

@@ -71,13 +71,23 @@ impl Places {
     }
 }
 
-/// The library folders of the project that the daemon lies in, of the one that it was built in, and of the system.
+/// The library folders of the project that the daemon lies in, and of the system.
 pub fn library_folders() -> Vec<PathBuf> {
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join(RUNTIME);
     let executable = std::env::current_exe().unwrap_or_default();
-    let mut folders: Vec<_> = of_project(&executable).into_iter().chain([built_in]).collect();
-    folders.dedup();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = of_daemon(&executable, source, cfg!(debug_assertions));
     folders.extend(SYSTEM.map(PathBuf::from));
+    folders
+}
+
+/// The library folders of the project that an executable lies in, and of `source`, which it was built from, if it lies there
+/// or is a developer's, who may have everything that is built elsewhere. Once deployed, the place where it was built means
+/// nothing: it may be anybody's by then.
+fn of_daemon(executable: &Path, source: &Path, is_debug: bool) -> Vec<PathBuf> {
+    let is_at_home = is_debug || executable.starts_with(source);
+    let source = Some(source.join(RUNTIME)).filter(|_| is_at_home);
+    let mut folders: Vec<_> = of_project(executable).into_iter().chain(source).collect();
+    folders.dedup();
     folders
 }
 
@@ -107,11 +117,22 @@ mod tests {
     fn without_one_the_project_goes_before_the_system() {
         let folders = Places::default().folders(Framework::Tensorflow);
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("runtime/tensorflow");
-        assert!(folders.contains(&project), "{folders:?}");
+        assert!(folders.contains(&project) || !cfg!(debug_assertions), "{folders:?}");
         let system = ["/usr/local/lib/graphpiped/tensorflow", "/usr/lib/graphpiped/tensorflow"].map(PathBuf::from);
         assert!(folders.ends_with(&system), "{folders:?}");
         assert_eq!(of_project(Path::new("/p/target/release/graphpiped")), Some("/p/runtime".into()));
         assert_eq!(of_project(Path::new("/usr/local/bin/graphpiped")), None);
+    }
+
+    #[test]
+    fn where_a_deployed_daemon_was_built_is_not_looked_at() {
+        let folders = |executable: &str, is_debug| of_daemon(Path::new(executable), Path::new("/p"), is_debug);
+        assert!(folders("/usr/local/bin/graphpiped", false).is_empty());
+        assert_eq!(folders("/elsewhere/debug/graphpiped", true), [PathBuf::from("/p/runtime")]);
+        let of_p = [PathBuf::from("/p/runtime")];
+        assert_eq!(folders("/p/target/release/graphpiped", false), of_p, "once");
+        assert_eq!(folders("/p/target/x86_64-unknown-linux-gnu/release/graphpiped", false), of_p);
+        assert_eq!(folders("/q/target/release/graphpiped", false), [PathBuf::from("/q/runtime")], "a copy of it");
     }
 
     #[test]
