@@ -18,7 +18,8 @@ pub fn finish(folder: &Path, plan: &Plan<'_>) -> io::Result<()> {
     let mut files = Vec::new();
     open_to_all(folder, Path::new(""), &mut files)?;
     files.sort_unstable();
-    let sizes: String = files.into_iter().map(|(path, size)| format!("{size} {path}\n")).collect();
+    let line = |(path, size)| format!("{size} {path}\n");
+    let sizes: String = files.into_iter().map(line).collect();
     let stamp = folder.join(STAMP);
     fs::write(&stamp, plan.stamp() + &sizes)?;
     fs::set_permissions(&stamp, Permissions::from_mode(0o644))?;
