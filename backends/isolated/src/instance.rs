@@ -58,7 +58,27 @@ impl From<Garbage> for Failed {
     }
 }
 
+/// Why there is no instance in a process.
+enum NoLink {
+    /// The framework, or the machine, says why.
+    Refused(OpenError),
+    /// No process is up, or the one that was did not live for long enough. There will be another one.
+    NoProcess(OpenError),
+}
+
+impl From<NoLink> for RunError {
+    fn from((NoLink::Refused(error) | NoLink::NoProcess(error)): NoLink) -> RunError {
+        match error {
+            OpenError::Framework(message) => RunError::Framework(message),
+            OpenError::Model(message) => RunError::Model(message),
+            OpenError::Machine(message) => RunError::Machine(message),
+        }
+    }
+}
+
 impl IsolatedInstance {
+    /// An instance, whose place in the process is made at once if one is up, and else by the first run that finds one: a process
+    /// that ended a moment ago is no reason to serve nobody.
     pub fn open(owner: &Arc<Owner>) -> Result<IsolatedInstance, OpenError> {
         let mut instance = IsolatedInstance {
             owner: Arc::clone(owner),
@@ -67,34 +87,38 @@ impl IsolatedInstance {
             message: Vec::with_capacity(1024),
             strings: Vec::new(),
         };
-        instance.link_up()?;
-        Ok(instance)
+        match instance.link_up() {
+            Ok(_) | Err(NoLink::NoProcess(_)) => Ok(instance),
+            Err(NoLink::Refused(error)) => Err(error),
+        }
     }
 
     /// Makes an instance in the process that is up, unless there is one.
-    fn link_up(&mut self) -> Result<&mut Link, OpenError> {
+    fn link_up(&mut self) -> Result<&mut Link, NoLink> {
         let life = &self.owner.0;
         let epoch = life.epoch();
         if self.link.as_ref().is_none_or(|link| link.connection.epoch != epoch) {
             self.link = None;
-            let connection = life.connection().map_err(OpenError::Machine)?;
-            let pair = Socket::pair();
-            let (socket, theirs) = pair.map_err(|error| OpenError::Machine(format!("no sockets: {error}")))?;
+            let none = |why| NoLink::NoProcess(OpenError::Machine(why));
+            let connection = life.connection().map_err(none)?;
+            let no_sockets = |error| NoLink::Refused(OpenError::Machine(format!("no sockets: {error}")));
+            let (socket, theirs) = Socket::pair().map_err(no_sockets)?;
             let is_told = connection.make_instance(&theirs);
             // The process has the only other end now, so the socket ends with it.
             drop(theirs);
             if !is_told {
-                return Err(OpenError::Machine(life.epitaph(connection.epoch)));
+                return Err(none(life.epitaph(connection.epoch)));
             }
             let answer = match socket.receive(&mut self.mailbag) {
                 Ok((message, _)) if !message.is_empty() => Answer::read(message),
-                _ => return Err(OpenError::Machine(life.epitaph(connection.epoch))),
+                _ => return Err(none(life.epitaph(connection.epoch))),
             };
+            let lie = |garbage| NoLink::NoProcess(OpenError::Framework(life.condemn(&connection, garbage)));
             match answer {
                 Ok(Answer::Ready) => {}
-                Ok(Answer::NotReady(error)) => return Err(error),
-                Ok(_) => return Err(OpenError::Framework(life.condemn(&connection, Garbage("an answer to no run")))),
-                Err(garbage) => return Err(OpenError::Framework(life.condemn(&connection, garbage))),
+                Ok(Answer::NotReady(error)) => return Err(NoLink::Refused(error)),
+                Ok(_) => return Err(lie(Garbage("an answer to no run"))),
+                Err(garbage) => return Err(lie(garbage)),
             }
             self.link = Some(Link { connection, socket, inputs: None, prepared: None, lent: None });
         }
@@ -149,11 +173,7 @@ fn ask(
 
 impl Instance for IsolatedInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
-        self.link_up().map_err(|error| match error {
-            OpenError::Framework(message) => RunError::Framework(message),
-            OpenError::Model(message) => RunError::Model(message),
-            OpenError::Machine(message) => RunError::Machine(message),
-        })?;
+        self.link_up()?;
         let outcome = self.exchange(inputs, outputs);
         if let Some(link) = &mut self.link {
             link.tidy();

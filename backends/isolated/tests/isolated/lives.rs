@@ -59,6 +59,18 @@ fn a_process_that_dies_fails_its_run_and_the_next_one_serves() {
     }
 }
 
+/// A model whose process ended while its batching was tried is made instances of when the daemon starts.
+#[test]
+fn an_instance_that_is_made_between_two_processes_serves_with_the_next_one() {
+    let (model, memory) = (told(), Memory::default());
+    let mut first = model.instance().expect("it has instances");
+    run(&mut *first, &memory, &floats(&[CRASH]), true).expect_err("it dies");
+    // The next one is not there before a pause has gone by.
+    let mut second = model.instance().expect("it needs no process");
+    until("up", || model.is_up());
+    assert_eq!(run(&mut *second, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
+}
+
 #[test]
 fn a_file_that_has_changed_is_not_served_before_the_daemon_has_looked_at_it() {
     let file = tempfile::NamedTempFile::new().expect("a file");
