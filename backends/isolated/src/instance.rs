@@ -33,7 +33,7 @@ pub(crate) struct IsolatedInstance {
 /// An instance in a process.
 struct Link {
     connection: Arc<Connection>,
-    socket: Socket,
+    socket: Arc<Socket>,
     /// What is copied for it to be read. Each of these is there once it has been needed.
     inputs: Option<Area>,
     /// Outputs whose size was known before.
@@ -102,13 +102,7 @@ impl IsolatedInstance {
             let none = |why| NoLink::NoProcess(OpenError::Machine(why));
             let connection = life.connection().map_err(none)?;
             let no_sockets = |error| NoLink::Refused(OpenError::Machine(format!("no sockets: {error}")));
-            let (socket, theirs) = Socket::pair().map_err(no_sockets)?;
-            let is_told = connection.make_instance(&theirs);
-            // The process has the only other end now, so the socket ends with it.
-            drop(theirs);
-            if !is_told {
-                return Err(none(life.epitaph(connection.epoch)));
-            }
+            let socket = connection.make_instance().map_err(no_sockets)?;
             let answer = match socket.receive(&mut self.mailbag) {
                 Ok((message, _)) if !message.is_empty() => Answer::read(message),
                 _ => return Err(none(life.epitaph(connection.epoch))),

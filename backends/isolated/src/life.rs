@@ -24,7 +24,7 @@ use crate::socket::{Mailbag, Socket};
 use crate::wire::Garbage;
 use crate::wire::control::{FromProcess, Opened, ToProcess};
 use graphpiped_backend_api::{OpenError, Options};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -255,7 +255,7 @@ impl Life {
         let connection = Arc::new(Connection::new(self.epoch() + 1, control));
         let mut mailbag = Mailbag::new();
         let (mut refused, mut lived) = (None, Duration::ZERO);
-        match self.open(&connection, &mut mailbag, expected.as_ref()) {
+        match self.open(&connection, process.end(), &mut mailbag, expected.as_ref()) {
             Ok(opened) => {
                 let begun = Instant::now();
                 // The first is told only now that requests can be run.
@@ -264,7 +264,7 @@ impl Life {
                     // Whoever opens it may have given up; then it is closed soon.
                     let _ = first.send(Ok(opened));
                 }
-                if let Err(garbage) = connection.listen(&mut mailbag) {
+                if let Err(garbage) = connection.listen(process.end(), &mut mailbag) {
                     self.condemn(&connection, garbage);
                 }
                 lived = begun.elapsed();
@@ -273,6 +273,7 @@ impl Life {
         }
         self.is_down(&mut self.state(), connection.epoch);
         process.kill();
+        connection.is_over();
         // It reads nothing any more.
         connection.kept.end();
         let how = process.wait();
@@ -296,6 +297,7 @@ impl Life {
     fn open(
         &self,
         connection: &Connection,
+        end: Option<BorrowedFd<'_>>,
         mailbag: &mut Mailbag,
         expected: Option<&Opened>,
     ) -> Result<Opened, Option<OpenError>> {
@@ -308,7 +310,7 @@ impl Life {
         let (backend, path, options) = (self.backend.clone(), self.path.clone(), self.options.clone());
         let mut message = Vec::new();
         ToProcess::Open { backend, path, options }.write(&mut message);
-        let answer = connection.ask(&message, mailbag).ok_or(None)?;
+        let answer = connection.ask(&message, end, mailbag).ok_or(None)?;
         match answer {
             Ok(FromProcess::Opened(opened)) if expected.is_none_or(|expected| *expected == opened) => Ok(opened),
             Ok(FromProcess::Opened(_)) => {

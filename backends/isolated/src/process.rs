@@ -1,7 +1,8 @@
 //! Processes: how one is started, ended, and how it has ended. Not what is said to it.
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -14,6 +15,11 @@ pub trait Launch: Send + Sync {
 
 /// A process that was started.
 pub trait Process: Send {
+    /// What can be read from as soon as it has ended, if there is such a thing. Its sockets do not tell: what it has forked
+    /// has them, too.
+    fn end(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
     /// Ends it, if it has not ended.
     fn kill(&mut self);
     /// Waits for its end, and says how it has ended, in words that go on after "ended".
@@ -26,18 +32,29 @@ pub struct Program<F>(pub F);
 impl<F: Fn() -> Command + Send + Sync> Launch for Program<F> {
     fn launch(&self, control: OwnedFd) -> io::Result<Box<dyn Process>> {
         let child = (self.0)().stdin(Stdio::from(control)).spawn()?;
-        Ok(Box::new(child))
+        // Nobody has waited for it, so the number is its own. Without such a descriptor its socket has to do.
+        let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).ok();
+        Ok(Box::new(Started { child, end }))
     }
 }
 
-impl Process for Child {
+struct Started {
+    child: Child,
+    end: Option<OwnedFd>,
+}
+
+impl Process for Started {
+    fn end(&self) -> Option<BorrowedFd<'_>> {
+        self.end.as_ref().map(AsFd::as_fd)
+    }
+
     fn kill(&mut self) {
         // It fails only if the process has ended, which is as well.
-        let _ = Child::kill(self);
+        let _ = self.child.kill();
     }
 
     fn wait(&mut self) -> String {
-        Child::wait(self).map_or_else(|error| format!("in an unknown way: {error}"), how)
+        self.child.wait().map_or_else(|error| format!("in an unknown way: {error}"), how)
     }
 }
 

@@ -2,6 +2,7 @@
 //! when the other process is gone: a packet of no bytes, which nobody sends.
 
 use crate::wire::MESSAGE_BYTES_MAX;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -92,6 +93,28 @@ impl Socket {
         Ok((bytes, descriptors))
     }
 
+    /// Waits for a packet, or until something can be read from `end` as well: nothing has come then, as if the other end were
+    /// gone.
+    pub fn receive_until<'b>(
+        &self,
+        end: Option<BorrowedFd<'_>>,
+        mailbag: &'b mut Mailbag,
+    ) -> io::Result<(&'b [u8], Descriptors)> {
+        if let Some(end) = end {
+            let mut both = [PollFd::new(&self.0, PollFlags::IN), PollFd::new(&end, PollFlags::IN)];
+            while let Err(error) = poll(&mut both, None) {
+                if error != Errno::INTR {
+                    return Err(error.into());
+                }
+            }
+            // What was said before the end is heard.
+            if both[0].revents().is_empty() {
+                return Ok((&[], Descriptors::new()));
+            }
+        }
+        self.receive(mailbag)
+    }
+
     /// Ends it for both sides, also for those who wait.
     pub fn end(&self) {
         // It fails only if the other end is gone already, which is as well.
@@ -126,6 +149,18 @@ mod tests {
     fn what_is_too_long_is_not_sent() {
         let (ours, _theirs) = Socket::pair().expect("a pair");
         assert!(ours.send(&vec![0; MESSAGE_BYTES_MAX + 1], &[]).is_err());
+    }
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard() {
+        let ((ours, theirs), (end, told)) = (Socket::pair().expect("a pair"), Socket::pair().expect("a pair"));
+        let (theirs, mut mailbag) = (Socket::of(theirs), Mailbag::new());
+        theirs.send(b"last", &[]).expect("it fits");
+        end.end();
+        let mut receive = || ours.receive_until(Some(told.as_fd()), &mut mailbag).map(|(bytes, _)| bytes.to_vec()).ok();
+        assert_eq!(receive(), Some(b"last".to_vec()));
+        assert_eq!(receive(), Some(Vec::new()), "though the other end is there");
+        drop(theirs);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Processes that end: who hears of it, what, and what comes behind it.
 
-use crate::support::{CRASH, DOUBLE, Memory, floats, open, program, run, told, until};
+use crate::support::{CRASH, DOUBLE, FORK, Memory, floats, open, program, run, told, until};
 use graphpiped_backend_api::{Model, OpenError, Options, RunError};
 use graphpiped_backend_isolated::{Isolated, Program};
 use std::path::Path;
@@ -69,6 +69,25 @@ fn an_instance_that_is_made_between_two_processes_serves_with_the_next_one() {
     let mut second = model.instance().expect("it needs no process");
     until("up", || model.is_up());
     assert_eq!(run(&mut *second, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
+}
+
+/// What a framework has forked has all sockets, too, and may outlive its process by far.
+#[test]
+fn the_end_of_a_process_is_not_the_end_of_those_that_it_has_forked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = open("told", &folder.path().join("model"), &Options::default()).expect("it opens");
+    let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
+    let error = run(&mut *instance, &memory, &floats(&[FORK]), true).expect_err("its process ends");
+    let words =
+        "the process of model \"m\" ended by signal 9, SIGKILL in the middle of the run; it is being started again";
+    assert_eq!(error, RunError::Framework(words.into()));
+    let forked = std::fs::read_to_string(folder.path().join("model.process")).expect("its number");
+    let command = std::fs::read(format!("/proc/{forked}/cmdline"));
+    assert!(command.is_ok_and(|command| !command.is_empty()), "the run has waited for it");
+    until("up", || model.is_up());
+    assert_eq!(run(&mut *instance, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
+    let forked = forked.parse().ok().and_then(rustix::process::Pid::from_raw).expect("a number");
+    rustix::process::kill_process(forked, rustix::process::Signal::KILL).expect("it is there");
 }
 
 #[test]

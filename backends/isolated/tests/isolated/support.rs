@@ -7,7 +7,7 @@ use graphpiped_backend_api::{
 };
 use graphpiped_backend_isolated::{Isolated, Launch, Program, host};
 use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -51,13 +51,16 @@ fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
     result.map_err(|why| why.downcast_ref::<&str>().copied().unwrap_or_default().to_string())
 }
 
+/// The command that starts this program as the process of a model.
+pub fn command() -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("it runs"));
+    command.args(["--exact", "support::hosted", "--nocapture"]).env(IS_HOST, "1").stdout(Stdio::null());
+    command
+}
+
 /// Starts this program as the process of a model.
 pub fn program() -> Box<dyn Launch> {
-    Box::new(Program(|| {
-        let mut command = Command::new(std::env::current_exe().expect("it runs"));
-        command.args(["--exact", "support::hosted", "--nocapture"]).env(IS_HOST, "1").stdout(Stdio::null());
-        command
-    }))
+    Box::new(Program(command))
 }
 
 /// Opens a model of a backend in a process.
@@ -121,6 +124,21 @@ pub fn run(instance: &mut dyn Instance, memory: &Memory, bytes: &[u8], is_prepar
     }
 }
 
+/// Makes a process that has what this one has, and does nothing until somebody, or a clock, ends it. Returns its number.
+fn fork() -> i32 {
+    // SAFETY: of the new process this thread alone goes on, in calls that are allowed there.
+    let process = unsafe { libc::fork() };
+    if process == 0 {
+        // SAFETY: it takes a number.
+        unsafe { libc::alarm(20) };
+        loop {
+            // SAFETY: it takes nothing.
+            unsafe { libc::pause() };
+        }
+    }
+    process
+}
+
 /// Doubles numbers. What the first number of a run is, it is told by:
 pub const PANIC: f32 = 1.0;
 /// It ends its process, as a crash does.
@@ -135,14 +153,16 @@ pub const REFUSE: f32 = 5.0;
 pub const KEEP_AND_REFUSE: f32 = 6.0;
 /// It lends its outputs, whatever is prepared.
 pub const LEND: f32 = 7.0;
+/// It makes a process of its own, which goes on when it ends. Its number is in a file beside the model.
+pub const FORK: f32 = 8.0;
 /// What is nothing of the above.
 pub const DOUBLE: f32 = 10.0;
 
 struct Told;
 
-struct ToldModel(Signature, Arc<Mutex<Vec<Kept>>>);
+struct ToldModel(Signature, Arc<Mutex<Vec<Kept>>>, PathBuf);
 
-struct ToldInstance(Arc<Mutex<Vec<Kept>>>);
+struct ToldInstance(Arc<Mutex<Vec<Kept>>>, PathBuf);
 
 impl Backend for Told {
     fn name(&self) -> &'static str {
@@ -160,7 +180,7 @@ impl Backend for Told {
                     TensorSpec { name: name.into(), dtype: DType::Float32, dims }
                 };
                 let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")], variadic: false };
-                Ok(Arc::new(ToldModel(signature, Arc::default())))
+                Ok(Arc::new(ToldModel(signature, Arc::default(), path.with_extension("process"))))
             }
         }
     }
@@ -176,7 +196,7 @@ impl Model for ToldModel {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
-        Ok(Box::new(ToldInstance(Arc::clone(&self.1))))
+        Ok(Box::new(ToldInstance(Arc::clone(&self.1), self.2.clone())))
     }
 }
 
@@ -193,6 +213,10 @@ impl Instance for ToldInstance {
                 let this = rustix::process::getpid();
                 rustix::process::kill_process(this, rustix::process::Signal::SEGV).expect("it is this process");
                 std::thread::park();
+            }
+            Some(&FORK) => {
+                std::fs::write(&self.1, fork().to_string()).expect("it can be written");
+                host::end();
             }
             Some(&KEEP) => kept.push(inputs.keep()),
             Some(&LET_GO) => kept.clear(),
