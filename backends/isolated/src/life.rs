@@ -274,9 +274,9 @@ impl Life {
         self.is_down(&mut self.state(), connection.epoch);
         process.kill();
         connection.is_over();
+        let how = process.wait();
         // It reads nothing any more.
         connection.kept.end();
-        let how = process.wait();
         self.note_end(refused.as_ref().map_or_else(|| format!(" {how}"), |error| format!(": {error}")));
         let early =
             || OpenError::Framework(format!("{}: its process ended {how} while it opened the model", self.place()));
