@@ -57,12 +57,20 @@ pub fn serve(control: OwnedFd, find: impl Fn(&str) -> Option<Arc<dyn Backend>>, 
             }
             (Ok(ToProcess::Instance), Some(socket)) => {
                 let (host, model) = (Arc::clone(&host), model.clone());
-                // Without a thread there is nobody to use the socket; its end is the answer.
-                let _ = std::thread::Builder::new().name("instance".into()).spawn(move || {
+                let socket = Arc::new(Socket::of(socket));
+                let its = Arc::clone(&socket);
+                let thread = std::thread::Builder::new().name("instance".into()).spawn(move || {
                     if let Some(model) = model {
-                        host.run_instance(&*model, &Socket::of(socket));
+                        host.run_instance(&*model, &its);
                     }
                 });
+                if let Err(error) = thread {
+                    let error = OpenError::Machine(format!("no thread for an instance: {error}"));
+                    let mut message = Vec::new();
+                    Answer::NotReady(error).write(&mut message);
+                    // The daemon may be gone.
+                    let _ = socket.send(&message, &[]);
+                }
             }
             (Ok(ToProcess::Share { arena, bytes }), Some(memory)) => {
                 let Ok(view) = View::of(&memory, bytes) else { return };

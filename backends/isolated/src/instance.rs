@@ -46,10 +46,20 @@ struct Link {
 enum Failed {
     /// The process said why.
     Run(RunError),
-    /// The process is gone.
+    /// The socket says nothing more.
     Gone,
     /// The process said what cannot be.
     Garbage(Garbage),
+}
+
+impl Failed {
+    /// From an error of a socket.
+    fn of(error: &io::Error) -> Failed {
+        match error.kind() {
+            io::ErrorKind::InvalidData => Failed::Garbage(Garbage("a packet that is too much")),
+            _ => Failed::Gone,
+        }
+    }
 }
 
 impl From<Garbage> for Failed {
@@ -105,7 +115,7 @@ impl IsolatedInstance {
             let socket = connection.make_instance().map_err(no_sockets)?;
             let answer = match socket.receive(&mut self.mailbag) {
                 Ok((message, _)) if !message.is_empty() => Answer::read(message),
-                _ => return Err(none(life.epitaph(connection.epoch))),
+                _ => return Err(none(life.lost(&connection))),
             };
             let lie = |garbage| NoLink::NoProcess(OpenError::Framework(life.condemn(&connection, garbage)));
             match answer {
@@ -130,7 +140,7 @@ impl IsolatedInstance {
         let new = [(run.new_inputs, &link.inputs), (run.new_prepared, &link.prepared)];
         let new = new.into_iter().filter(|(bytes, _)| bytes.is_some()).filter_map(|(_, area)| area.as_ref());
         let descriptors: SmallVec<[BorrowedFd<'_>; 2]> = new.map(Area::descriptor).collect();
-        link.socket.send(&self.message, &descriptors).map_err(|_| Failed::Gone)?;
+        link.socket.send(&self.message, &descriptors).map_err(|error| Failed::of(&error))?;
         drop(descriptors);
         let (given, is_kept) = answer(link, &mut self.mailbag, &mut self.message)?;
         if is_kept {
@@ -180,7 +190,7 @@ impl Instance for IsolatedInstance {
                 let life = &self.owner.0;
                 Err(RunError::Framework(match failed {
                     Failed::Garbage(garbage) => life.condemn(&link.connection, garbage),
-                    _ => life.epitaph(link.connection.epoch),
+                    _ => life.lost(&link.connection),
                 }))
             }
         }
@@ -281,7 +291,7 @@ type Outcome = Result<SmallVec<[Given; 2]>, RunError>;
 fn answer(link: &mut Link, mailbag: &mut Mailbag, message: &mut Vec<u8>) -> Result<(Outcome, bool), Failed> {
     let mut has_room = false;
     loop {
-        let (bytes, _) = link.socket.receive(mailbag).map_err(|_| Failed::Gone)?;
+        let (bytes, _) = link.socket.receive(mailbag).map_err(|error| Failed::of(&error))?;
         if bytes.is_empty() {
             return Err(Failed::Gone);
         }
@@ -294,7 +304,7 @@ fn answer(link: &mut Link, mailbag: &mut Mailbag, message: &mut Vec<u8>) -> Resu
                 message.clear();
                 message.extend_from_slice(&room.as_ref().map_or(0, Area::bytes).to_le_bytes());
                 let descriptors: SmallVec<[BorrowedFd<'_>; 2]> = room.iter().map(Area::descriptor).collect();
-                link.socket.send(message, &descriptors).map_err(|_| Failed::Gone)?;
+                link.socket.send(message, &descriptors).map_err(|error| Failed::of(&error))?;
                 drop(descriptors);
                 link.lent = room;
             }

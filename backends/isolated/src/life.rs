@@ -143,8 +143,19 @@ impl Life {
         ))
     }
 
+    /// What is said to those whose run it was when a process says nothing more: how it ended. One that lives, but has ended
+    /// the socket of an instance, or takes nothing there, is ended.
+    pub fn lost(&self, connection: &Connection) -> String {
+        let epitaph = self.epitaph(connection.epoch);
+        if self.epoch() == connection.epoch {
+            self.condemn(connection, Garbage("none, though it lives"))
+        } else {
+            epitaph
+        }
+    }
+
     /// How the process of this epoch ended, in a line for those whose run it was.
-    pub fn epitaph(&self, epoch: u64) -> String {
+    fn epitaph(&self, epoch: u64) -> String {
         let is_unknown = |state: &mut State| state.end.0 < epoch && !state.is_closed;
         let waited = self.changed.wait_timeout_while(self.state(), EPITAPH_MAX, is_unknown);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);

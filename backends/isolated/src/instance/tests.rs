@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::thread::{JoinHandle, spawn};
 
-/// Says this to the first run, and then nothing more.
+/// Says this to the first run, and then nothing more; one that has nothing to say hangs up.
 #[derive(Clone)]
 struct Liar(Vec<Vec<u8>>);
 
@@ -51,7 +51,7 @@ impl Liar {
         socket.send(&message, &[]).expect("the daemon hears");
         let mut mailbag = Mailbag::new();
         let is_run = socket.receive(&mut mailbag).is_ok_and(|(bytes, _)| Run::read(bytes).is_ok());
-        if is_run {
+        if is_run && !self.0.is_empty() {
             // The daemon may have heard enough before the end.
             self.0.iter().for_each(|lie| drop(socket.send(lie, &[])));
             // What it says to that.
@@ -108,6 +108,16 @@ fn a_process_that_lies_is_ended_and_the_run_has_an_error() {
     for lies in lies {
         let RunError::Framework(words) = error_of(lies.clone()) else { panic!("{lies:?}") };
         assert!(words.starts_with("the process of model \"m\" gave an answer that cannot be ("), "{words}");
+    }
+}
+
+/// Nobody else would ever use that place again, or restart the process.
+#[test]
+fn a_process_that_lives_but_hangs_up_is_ended() {
+    for lies in [vec![], vec![vec![]]] {
+        let RunError::Framework(words) = error_of(lies) else { panic!("it is not the machine") };
+        let expected = "the process of model \"m\" gave an answer that cannot be (none, though it lives); it is being started again";
+        assert_eq!(words, expected);
     }
 }
 
