@@ -323,7 +323,18 @@ impl Life {
         ToProcess::Open { backend, path, options }.write(&mut message);
         let answer = connection.ask(&message, end, mailbag).ok_or(None)?;
         match answer {
-            Ok(FromProcess::Opened(opened)) if expected.is_none_or(|expected| *expected == opened) => Ok(opened),
+            Ok(FromProcess::Opened(opened))
+                if expected.is_none_or(|expected| expected.signature == opened.signature) =>
+            {
+                if let Some(expected) = expected.filter(|expected| **expected != opened) {
+                    let list = |options: &[(String, String)]| {
+                        options.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+                    };
+                    let (before, now) = (list(&expected.options), list(&opened.options));
+                    tracing::warn!(model = self.name, before, now, "its framework is another one than at the start");
+                }
+                Ok(opened)
+            }
             Ok(FromProcess::Opened(_)) => {
                 let place = self.place();
                 let message =

@@ -1,10 +1,11 @@
 //! Processes that end: who hears of it, what, and what comes behind it.
 
-use crate::support::{CRASH, DOUBLE, FORK, Memory, floats, open, program, run, told, until};
+use crate::support::{CRASH, DOUBLE, FORK, Memory, VERSION, command, floats, open, program, run, told, until};
 use graphpiped_backend_api::{Model, OpenError, Options, RunError};
 use graphpiped_backend_isolated::{Isolated, Program};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn refused(path: &str) -> OpenError {
     match open("told", Path::new(path), &Options::default()) {
@@ -88,6 +89,25 @@ fn the_end_of_a_process_is_not_the_end_of_those_that_it_has_forked() {
     assert_eq!(run(&mut *instance, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
     let forked = forked.parse().ok().and_then(rustix::process::Pid::from_raw).expect("a number");
     rustix::process::kill_process(forked, rustix::process::Signal::KILL).expect("it is there");
+}
+
+/// Whoever brings a framework up to date need not restart the daemon.
+#[test]
+fn a_model_is_served_on_by_another_version_of_its_framework() {
+    let version = AtomicU64::new(1);
+    let newer = Program(move || {
+        let mut command = command();
+        command.env(VERSION, version.fetch_add(1, Ordering::Relaxed).to_string());
+        command
+    });
+    let options = Options::default();
+    let model = Isolated::open("m", "told", Path::new("a model"), &options, Box::new(newer)).expect("it opens");
+    let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
+    for _ in 0..2 {
+        run(&mut *instance, &memory, &floats(&[CRASH]), true).expect_err("it dies");
+        until("up", || model.is_up());
+        assert_eq!(run(&mut *instance, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
+    }
 }
 
 #[test]

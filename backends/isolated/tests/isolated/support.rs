@@ -160,6 +160,9 @@ pub const DOUBLE: f32 = 10.0;
 
 struct Told;
 
+/// Where it says of itself what it is told to.
+pub const VERSION: &str = "GRAPHPIPED_TEST_VERSION";
+
 struct ToldModel(Signature, Arc<Mutex<Vec<Kept>>>, PathBuf);
 
 struct ToldInstance(Arc<Mutex<Vec<Kept>>>, PathBuf);
@@ -192,7 +195,7 @@ impl Model for ToldModel {
     }
 
     fn effective_options(&self) -> Vec<(String, String)> {
-        vec![("told".into(), "yes".into())]
+        vec![("told".into(), std::env::var(VERSION).unwrap_or("yes".into()))]
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
