@@ -4,7 +4,7 @@
 use crate::connection::Connection;
 use crate::memory::{ALIGN, Area, is_for_next_run};
 use crate::model::Owner;
-use crate::settle::{Asked, settle};
+use crate::settle::{Asked, Unsettled, settle};
 use crate::socket::{Mailbag, Socket};
 use crate::wire::run::{Answer, Given, InputPlace, OutputPlace, Place, Run};
 use crate::wire::{Garbage, MESSAGE_BYTES_MAX, write_strings};
@@ -58,6 +58,15 @@ impl Failed {
         match error.kind() {
             io::ErrorKind::InvalidData => Failed::Garbage(Garbage("a packet that is too much")),
             _ => Failed::Gone,
+        }
+    }
+}
+
+impl From<Unsettled> for Failed {
+    fn from(unsettled: Unsettled) -> Failed {
+        match unsettled {
+            Unsettled::Garbage(garbage) => Failed::Garbage(garbage),
+            Unsettled::Memory => Failed::Run(RunError::Machine("no memory for the outputs".into())),
         }
     }
 }

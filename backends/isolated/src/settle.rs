@@ -5,9 +5,10 @@
 
 use crate::memory::Area;
 use crate::wire::run::{Given, OutputPlace};
-use crate::wire::{Garbage, read_strings};
+use crate::wire::{Garbage, Reader, strings_in};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{Elements, Inputs, OutputSlot, Produced};
+use std::collections::TryReserveError;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +19,27 @@ pub(crate) struct Asked<'a> {
     pub places: &'a [OutputPlace],
 }
 
+/// Why a run has no outputs though the process says that there are some.
+#[derive(Debug)]
+pub(crate) enum Unsettled {
+    /// They cannot be.
+    Garbage(Garbage),
+    /// There is no memory for them.
+    Memory,
+}
+
+impl From<Garbage> for Unsettled {
+    fn from(garbage: Garbage) -> Unsettled {
+        Unsettled::Garbage(garbage)
+    }
+}
+
+impl From<TryReserveError> for Unsettled {
+    fn from(_: TryReserveError) -> Unsettled {
+        Unsettled::Memory
+    }
+}
+
 /// Sets what a run produced in each slot. Returns how many bytes were copied for that, by the process as well.
 pub(crate) fn settle(
     asked: &Asked<'_>,
@@ -25,16 +47,16 @@ pub(crate) fn settle(
     slots: &mut [OutputSlot<'_>],
     prepared: Option<&Area>,
     lent: Option<&Area>,
-) -> Result<u64, Garbage> {
+) -> Result<u64, Unsettled> {
     if given.len() != slots.len() || asked.places.len() != slots.len() {
-        return Err(Garbage("another number of outputs than was asked for"));
+        return Err(Garbage("another number of outputs than was asked for").into());
     }
-    let mut copied = 0;
+    let (mut copied, mut lent) = (0, Lent { area: lent, left: lent.map_or(0, Area::bytes) });
     for ((given, place), slot) in given.iter().zip(asked.places).zip(slots) {
         let produced = match given {
             Given::InPlace | Given::Copied => {
                 let (Some(to), Some((_, range))) = (&mut slot.prepared, &place.prepared) else {
-                    return Err(Garbage("an output is in a place that it has not"));
+                    return Err(Garbage("an output is in a place that it has not").into());
                 };
                 if let (Some(area), false) = (prepared, to.bytes.is_empty()) {
                     area.read(range.start, to.bytes);
@@ -44,31 +66,30 @@ pub(crate) fn settle(
                 Produced::InPlace
             }
             Given::Lent { dtype, shape, place } => {
-                let bytes = copy(lent, place, size(*dtype, shape)?)?;
+                let bytes = lent.copy(place, size(*dtype, shape)?)?;
                 // Twice: by the process, whose framework owns it, and here.
                 copied += 2 * bytes.len() as u64;
                 Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::new(bytes) }
             }
             Given::Strings { shape, place } => {
-                let bytes = copy(lent, place, place.len())?;
+                let bytes = lent.copy(place, place.len())?;
                 copied += 2 * bytes.len() as u64;
                 let count = shape.elements().ok_or(Garbage("strings have no such shape"))?;
-                let elements = read_strings(&bytes, count)?.into_iter().map(<[u8]>::to_vec).collect();
-                Produced::Strings { shape: *shape, elements }
+                Produced::Strings { shape: *shape, elements: strings(&bytes, count)? }
             }
             Given::OfInput { position, start, dtype, shape } => {
                 let input = asked.inputs.get(*position).ok_or(Garbage("it names an input that there is not"))?;
                 let Elements::Bytes(elements) = input.elements else {
-                    return Err(Garbage("a part of strings is no output"));
+                    return Err(Garbage("a part of strings is no output").into());
                 };
                 let end = start.checked_add(size(*dtype, shape)?);
                 if end.is_none_or(|end| end > elements.len()) {
-                    return Err(Garbage("an output reaches beyond the input that it is in"));
+                    return Err(Garbage("an output reaches beyond the input that it is in").into());
                 }
                 Produced::OfInput { position: *position, start: *start, shape: *shape, dtype: *dtype }
             }
             Given::SameAsInput(position) if *position < asked.inputs.len() => Produced::SameAsInput(*position),
-            Given::SameAsInput(_) => return Err(Garbage("it names an input that there is not")),
+            Given::SameAsInput(_) => return Err(Garbage("it names an input that there is not").into()),
         };
         slot.produced = Some(produced);
     }
@@ -81,18 +102,45 @@ fn size(dtype: DType, shape: &Shape) -> Result<usize, Garbage> {
     bytes.ok_or(Garbage("an output has no such shape"))
 }
 
-/// A copy of what lies in an area, which has to be of this size.
-fn copy(area: Option<&Area>, place: &Range<usize>, size: usize) -> Result<Vec<u8>, Garbage> {
-    if place.len() != size {
-        return Err(Garbage("an output is not of the size that its shape has"));
+/// The area that outputs are lent in. No two of them lie in the same place, so all of them together are no more than it is.
+struct Lent<'a> {
+    area: Option<&'a Area>,
+    left: usize,
+}
+
+impl Lent<'_> {
+    /// A copy of what lies at a place, which has to be of this size.
+    fn copy(&mut self, place: &Range<usize>, size: usize) -> Result<Vec<u8>, Unsettled> {
+        if place.len() != size {
+            return Err(Garbage("an output is not of the size that its shape has").into());
+        }
+        let mut bytes = Vec::new();
+        if size > 0 {
+            let area = self.area.filter(|area| place.end <= area.bytes());
+            let area = area.ok_or(Garbage("an output lies beyond its area"))?;
+            self.left = self.left.checked_sub(size).ok_or(Garbage("outputs lie in the same place"))?;
+            bytes.try_reserve_exact(size)?;
+            bytes.resize(size, 0);
+            area.read(place.start, &mut bytes);
+        }
+        Ok(bytes)
     }
-    if size == 0 {
-        return Ok(Vec::new());
+}
+
+/// So many strings, each in memory of its own.
+fn strings(bytes: &[u8], count: u64) -> Result<Vec<Vec<u8>>, Unsettled> {
+    let (count, mut reader) = (strings_in(bytes, count)?, Reader::new(bytes));
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(count)?;
+    for _ in 0..count {
+        let string = reader.bytes()?;
+        let mut element = Vec::new();
+        element.try_reserve_exact(string.len())?;
+        element.extend_from_slice(string);
+        elements.push(element);
     }
-    let area = area.filter(|area| place.end <= area.bytes()).ok_or(Garbage("an output lies beyond its area"))?;
-    let mut bytes = vec![0; size];
-    area.read(place.start, &mut bytes);
-    Ok(bytes)
+    reader.end()?;
+    Ok(elements)
 }
 
 #[cfg(test)]
@@ -113,7 +161,7 @@ mod tests {
 
     /// A run with one input of 32 bytes and one of strings, and an output with a place of 16 bytes and one without. Returns what
     /// became of both.
-    fn settled(given: &[Given]) -> Result<(Vec<Produced>, [u8; 16], u64), Garbage> {
+    fn settled(given: &[Given]) -> Result<(Vec<Produced>, [u8; 16], u64), Unsettled> {
         let strings: [&[u8]; 2] = [b"a", b"b"];
         let list = [
             Input { index: 0, dtype: DType::Float32, shape: &[8], elements: Elements::Bytes(&NUMBERS) },
@@ -196,6 +244,13 @@ mod tests {
         }
         assert!(settled(&[Given::InPlace]).is_err());
         assert!(settled(&[Given::InPlace, Given::SameAsInput(0), Given::SameAsInput(0)]).is_err());
+    }
+
+    #[test]
+    fn a_process_cannot_have_an_area_copied_many_times() {
+        let lent = |bytes: i64| Given::Lent { dtype: DType::Uint8, shape: shape(&[bytes]), place: 0..bytes as usize };
+        assert!(settled(&[lent(32_768), lent(32_768)]).is_ok(), "so much is there");
+        assert!(settled(&[lent(65_536), lent(1)]).is_err());
     }
 
     fn any_shape() -> impl Strategy<Value = Shape> {

@@ -191,12 +191,14 @@ pub(crate) fn write_strings<'s>(strings: impl IntoIterator<Item = &'s [u8]>, int
 
 /// So many strings, and nothing behind them.
 pub(crate) fn read_strings(bytes: &[u8], count: u64) -> Result<Vec<&[u8]>, Garbage> {
-    let mut reader = Reader::new(bytes);
-    // Each has its length before it, so more of them than that are not there.
-    if count > bytes.len() as u64 / 8 {
-        return Err(Garbage("there are not so many strings"));
-    }
+    let (count, mut reader) = (strings_in(bytes, count)?, Reader::new(bytes));
     let strings = (0..count).map(|_| reader.bytes()).collect::<Result<_, _>>()?;
     reader.end()?;
     Ok(strings)
+}
+
+/// How many strings these are, if so many can be there: each has its length before it.
+pub(crate) fn strings_in(bytes: &[u8], count: u64) -> Result<usize, Garbage> {
+    let is_possible = count <= bytes.len() as u64 / 8;
+    is_possible.then_some(count as usize).ok_or(Garbage("there are not so many strings"))
 }
