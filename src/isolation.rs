@@ -36,10 +36,12 @@ impl HostProgram {
             }
             // The very program that runs, also when another one lies at its path by now.
             let mut command = Command::new("/proc/self/exe");
-            command.arg0("graphpiped").args(["backend-host", &model]);
+            command.arg0("graphpiped").arg("backend-host");
             for (flag, path) in [("--runtime", &runtime), ("--onnxruntime", &onnxruntime)] {
                 command.args(path.iter().flat_map(|path| [OsStr::new(flag), path.as_os_str()]));
             }
+            // Last, and no flag whatever it begins with.
+            command.args(["--", &model]);
             command
         }))
     }

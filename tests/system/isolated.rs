@@ -148,6 +148,16 @@ fn nobody_can_be_the_host_of_a_model_by_himself() {
     assert!(line.starts_with("graphpiped: backend-host is started by the daemon alone"), "{line}");
 }
 
+/// Also a name that looks like a flag.
+#[test]
+fn every_name_that_a_model_may_have_is_one_of_a_process() {
+    let path = root().join("tests/system/models/double.onnx");
+    let daemon = Daemon::start(&[&format!("--model=-x={}", path.display()), "--isolation", "process"]);
+    assert!(process_of(&daemon, "-x").is_some());
+    ask(&mut Connection::to(&daemon.unix), 1, &rows(1, LENGTH, 0, None));
+    daemon.stop();
+}
+
 /// The process of a model.
 fn process_of(daemon: &Daemon, name: &str) -> Option<Pid> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.id())).expect("it runs");
@@ -157,7 +167,8 @@ fn process_of(daemon: &Daemon, name: &str) -> Option<Pid> {
         .collect();
     let is_its = |id: &i32| {
         let command = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        command.split(|byte| *byte == 0).nth(2) == Some(name.as_bytes())
+        // Behind it there is the end of the last argument alone.
+        command.split(|byte| *byte == 0).rev().nth(1) == Some(name.as_bytes())
     };
     children.into_iter().find(is_its).and_then(Pid::from_raw)
 }
