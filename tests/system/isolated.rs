@@ -158,6 +158,25 @@ fn every_name_that_a_model_may_have_is_one_of_a_process() {
     daemon.stop();
 }
 
+/// One that loses its process when its batching is tried is served as far as it can be, and all others are.
+#[test]
+fn a_model_that_crashes_when_its_batching_is_tried_keeps_nobody_from_starting() {
+    let models = ["alone", "double"].map(model).join(",");
+    let daemon = Daemon::start(&["--model", &models, "--isolation", "process"]);
+    let mut connection = Connection::to(&daemon.unix);
+    let x = rows(2, 4, 1, None);
+    connection.send(&native::frame(1, &native::message("double", std::slice::from_ref(&x), &[])));
+    assert_eq!(connection.reply().outputs(), [doubled(&x)]);
+    daemon.metrics_until("up again", |metrics| metrics.sum("graphpiped_isolated_up") == 2);
+    let x = rows(1, 4, 1, None);
+    connection.send(&native::frame(2, &native::message("alone", std::slice::from_ref(&x), &[])));
+    assert_eq!(connection.reply().outputs(), [doubled(&x)]);
+    daemon.signal(Signal::TERM);
+    let (status, log) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("its process") || log.contains("the process of the model ended"), "{log}");
+}
+
 /// The process of a model.
 fn process_of(daemon: &Daemon, name: &str) -> Option<Pid> {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.id())).expect("it runs");
