@@ -309,6 +309,8 @@ fn a_process_that_is_killed_under_load_takes_nothing_with_it() {
             scope.spawn(move || load.run(&address));
         }
         let (mut last, mut up) = (None, Instant::now());
+        hit.wait_for(100);
+        let before = descriptors(&daemon);
         for kill in 1..=kills {
             hit.wait_for(100);
             until("old enough", || up.elapsed() >= LIFE);
@@ -323,10 +325,12 @@ fn a_process_that_is_killed_under_load_takes_nothing_with_it() {
             // The others go on meanwhile.
             apart.wait_for(1);
             within.wait_for(1);
-            held.push((descriptors(&daemon), daemon.resident_bytes()));
+            held.push(daemon.resident_bytes());
             last = Some(process);
         }
         hit.wait_for(100);
+        // One that each end left behind would be more than that; connections of this test and areas of instances come and go.
+        until("given back", || descriptors(&daemon) <= before + kills as usize / 2);
         drop(over);
     });
     assert!(hit.refused.load(Ordering::Relaxed) > 0, "nobody has seen the ends");
@@ -337,9 +341,7 @@ fn a_process_that_is_killed_under_load_takes_nothing_with_it() {
     assert_eq!(metrics.sum("graphpiped_isolated_restarts_total"), kills, "of hit alone");
     assert_eq!(metrics.sum("graphpiped_isolated_up"), 2);
     assert_eq!(metrics.sum("graphpiped_batch_splits_total"), 0, "what its process did not survive is not run again");
-    let ((first, resident), (last, resident_last)) = (held[0], held[held.len() - 1]);
-    assert!(last <= first + 8, "descriptors: {held:?}");
-    assert!(resident_last < resident + (32 << 20), "memory: {held:?}");
+    assert!(held[held.len() - 1] < held[0] + (32 << 20), "memory: {held:?}");
     println!(
         "hit: {} right, {} refused; apart: {}, within: {}",
         hit.right.load(Ordering::Relaxed),
