@@ -1,7 +1,8 @@
 // PyTorch's C++ interface behind the few functions of plugin.h: opening models, running them, giving back what is lent.
 //
 // An input becomes a tensor over the caller's memory, whose last reference calls `release`; nothing is copied, unless the
-// model writes into it. An output is a reference to the tensor that the model gave, whose memory it is. What never will be
+// model might write into it. Runs of a model that changes itself wait for each other: libtorch does not lock what a module
+// holds, so that one run would free what another one reads. An output is a reference to the tensor that the model gave, whose memory it is. What never will be
 // here: what a model is said to take and give (the daemon's side compares), and batching.
 
 #include "plugin.h"
@@ -90,9 +91,13 @@ struct graphpiped_model {
     virtual std::vector<at::Tensor> run(std::vector<at::Tensor> inputs) const = 0;
     // Whether it may write into its inputs.
     virtual bool writes() const { return false; }
+    // Whether a run may change what a later one sees.
+    virtual bool has_state() const { return false; }
 
     const int threads;
     std::vector<std::string> outputs;
+    // Held by each run, and by whoever reads what it gave, if the model has state.
+    mutable std::mutex one_at_a_time;
 };
 
 namespace {
@@ -100,7 +105,9 @@ namespace {
 struct Script final : graphpiped_model {
     explicit Script(const graphpiped_open &how) : graphpiped_model(how), module(torch::jit::load(how.path, at::kCPU)) {
         module.eval();
-        writes_inputs = may_write(analysed());
+        const auto graph = analysed();
+        writes_inputs = may_write(graph);
+        changes_itself = may_change_itself(graph);
     }
 
     std::string describe() const override {
@@ -113,6 +120,9 @@ struct Script final : graphpiped_model {
         }
         for (const auto &returned : schema.returns()) {
             lines << "out - 1 0 " << returned.type()->annotation_str() << '\n';
+        }
+        if (has_state()) {
+            lines << "state\n";
         }
         return lines.str();
     }
@@ -127,6 +137,7 @@ struct Script final : graphpiped_model {
     }
 
     bool writes() const override { return writes_inputs; }
+    bool has_state() const override { return changes_itself; }
 
   private:
     // The graph of `forward`, as plain as it can be made. What only training does is left out of it, such as to count
@@ -148,6 +159,35 @@ struct Script final : graphpiped_model {
         // The first input of the graph is the module itself.
         const auto inputs = graph->inputs().slice(1);
         return std::any_of(inputs.begin(), inputs.end(), [&](const auto *input) { return aliases.hasWriters(input); });
+    }
+
+    // Whether it sets an attribute, or changes the value of one where it is, such as a tensor or a list.
+    static bool may_change_itself(const std::shared_ptr<torch::jit::Graph> &graph) {
+        const torch::jit::AliasDb aliases(graph);
+        return aliases.hasWriters(graph->inputs()[0]) || any_node(*graph->block(), [&](const torch::jit::Node *node) {
+                   switch (node->kind()) {
+                   case c10::prim::GetAttr:
+                       return aliases.hasWriters(node);
+                   case c10::prim::SetAttr:
+                   // What these do is not in this graph.
+                   case c10::prim::CallMethod:
+                   case c10::prim::CallFunction:
+                   case c10::prim::fork:
+                       return true;
+                   default:
+                       return false;
+                   }
+               });
+    }
+
+    // Whether a node of a block, or of a block within, is such a one.
+    template <typename Is> static bool any_node(const torch::jit::Block &block, const Is &is) {
+        const auto nodes = block.nodes();
+        return std::any_of(nodes.begin(), nodes.end(), [&](const torch::jit::Node *node) {
+            const auto blocks = node->blocks();
+            return is(node) || std::any_of(blocks.begin(), blocks.end(),
+                                           [&](const auto *within) { return any_node(*within, is); });
+        });
     }
 
     std::vector<at::Tensor> tensors_of(const c10::IValue &value) const {
@@ -188,6 +228,7 @@ struct Script final : graphpiped_model {
 
     torch::jit::Module module;
     bool writes_inputs = false;
+    bool changes_itself = false;
 };
 
 // How many tensors there are in a tree that `torch.utils._pytree` has written: its leaves are those without a type.
@@ -276,6 +317,10 @@ void run_model(const graphpiped_model &model, const graphpiped_input *inputs, ui
             auto input = remaining.take();
             given.push_back(model.writes() ? input.clone() : std::move(input));
         }
+    }
+    std::unique_lock<std::mutex> alone(model.one_at_a_time, std::defer_lock);
+    if (model.has_state()) {
+        alone.lock();
     }
     auto results = model.run(std::move(given));
     if (results.size() != model.outputs.size()) {

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define GRAPHPIPED_TORCH_ABI 1
+#define GRAPHPIPED_TORCH_ABI 2
 
 // A model that is open.
 typedef struct graphpiped_model graphpiped_model;
@@ -65,7 +65,8 @@ typedef struct {
     graphpiped_model *(*open)(const graphpiped_open *how, graphpiped_failure *failure);
     // What `forward` takes and gives, a line each: `in NAME REQUIRED WRITTEN TYPE` or `out - 1 0 TYPE`. A name that is not known
     // is `-`; REQUIRED and WRITTEN (whether the model may write into its inputs, which are copied for that) are 0 or 1; the
-    // type is written as Python does. To be given to free_words; null if it failed.
+    // type is written as Python does. The line `state`, if a run may change what a later one sees, so that runs wait for each
+    // other. To be given to free_words; null if it failed.
     char *(*describe)(const graphpiped_model *model, graphpiped_failure *failure);
     // Runs a model on all its inputs, in their order. Whatever becomes of the run, `release` is called exactly once with what
     // each input keeps: when the last reference to the memory is gone, by any thread, perhaps after the end of the call. The

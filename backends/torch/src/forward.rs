@@ -14,6 +14,8 @@ pub(crate) struct Forward {
     pub arguments: Vec<Argument>,
     /// The types of what it gives.
     pub results: Vec<String>,
+    /// Whether a run may change what a later one sees, so that runs wait for each other.
+    pub has_state: bool,
 }
 
 /// One argument.
@@ -34,6 +36,10 @@ impl Forward {
     pub fn of(lines: &str) -> Forward {
         let mut forward = Forward::default();
         for line in lines.lines() {
+            if line == "state" {
+                forward.has_state = true;
+                continue;
+            }
             let mut words = line.splitn(5, ' ');
             let (Some(side), Some(name), Some(required), Some(written), Some(kind)) =
                 (words.next(), words.next(), words.next(), words.next(), words.next())
@@ -159,6 +165,7 @@ mod tests {
             ]
         );
         assert_eq!(forward.results, ["Tensor"]);
+        assert!(!forward.has_state && Forward::of("out - 1 0 Tensor\nstate\n").has_state);
         assert_eq!(Forward::of(""), Forward::default());
         assert_eq!(Forward::of("\nnothing of the kind"), Forward::default());
     }

@@ -157,6 +157,9 @@ fn effective_options(
     if !copied.is_empty() {
         options.push(("inputs_copied", copied.join(", ")));
     }
+    if forward.has_state {
+        options.push(("runs", "one at a time (the model has state)".to_string()));
+    }
     options.push(("torch", library.version.clone()));
     options.push(("library", library.path.display().to_string()));
     options.push(("plugin", library.plugin_path.display().to_string()));

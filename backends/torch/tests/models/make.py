@@ -159,6 +159,19 @@ class Keeping(torch.nn.Module):
         return before
 
 
+class Summing(torch.nn.Module):
+    """Adds to what the runs before have given, and takes its time between reading and setting that."""
+
+    def __init__(self):
+        super().__init__()
+        self.sum = torch.zeros(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        ones = torch.ones([256, 256]) * (self.sum * 0 + 1)
+        self.sum = self.sum + x.sum() + torch.mm(ones, ones).sum() * 0
+        return self.sum
+
+
 class Hungry(torch.nn.Module):
     """Needs as much memory as its input says."""
 
@@ -231,6 +244,7 @@ script("in_place_beneath", InPlaceBeneath(), PAIR, [("z", "float32", ["N", 4])])
 script("normalised", Normalised(), ROWS, [("y", "float32", ["N", 4])])
 script("counting", Counting(), ROWS, [("count", "float32", [1])])
 script("keeping", Keeping(), [("x", "float32", [1, 4])], [("before", "float32", [1, 4])])
+script("summing", Summing(), ROWS, [("sum", "float32", [1])])
 script("hungry", Hungry(), [("x", "int64", ["N"])], [("y", "uint8", [1])])
 script("raising", Raising(), ROWS, [("y", "float32", ["N", 4])])
 script("number", Number(), ROWS, [("y", "int64", [])])

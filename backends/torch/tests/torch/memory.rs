@@ -97,3 +97,50 @@ fn a_run_that_needs_more_memory_than_there_is_says_so_and_the_next_one_is_sound(
         assert_eq!(run(&mut *instance, &[wanted(1_000)], &[0]).expect("there is so much")[0].bytes, [1]);
     }
 }
+
+#[test]
+fn runs_of_a_model_with_state_wait_for_each_other() {
+    // In a process of its own, because runs that do not wait free what others read.
+    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_STATE";
+    if std::env::var_os(CHILD).is_none() {
+        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "memory::runs_of_a_model_with_state_wait_for_each_other", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .expect("this program runs");
+        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
+        assert!(written.contains("1 passed"), "{:?}: {written}", child.status);
+        return;
+    }
+    const THREADS: usize = 8;
+    const RUNS: usize = 50;
+    let model = open("summing");
+    let start = std::sync::Barrier::new(THREADS);
+    let worker = || {
+        let mut instance = model.instance().expect("an instance");
+        start.wait();
+        let mut sum = || run(&mut *instance, &[floats(&[1, 4], &[0.25; 4])], &[0]).expect("it runs")[0].floats()[0];
+        (0..RUNS).map(|_| sum()).collect::<Vec<_>>()
+    };
+    let mut sums: Vec<f32> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(worker)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect()
+    });
+    sums.sort_by(f32::total_cmp);
+    let expected: Vec<f32> = (1..=THREADS * RUNS).map(|count| count as f32).collect();
+    assert_eq!(sums, expected, "each run adds one to what some other run has left");
+}
+
+#[test]
+fn a_model_that_changes_itself_says_that_its_runs_wait() {
+    let waits = |name: &str| {
+        let waits = ("runs".to_string(), "one at a time (the model has state)".to_string());
+        open(name).effective_options().contains(&waits)
+    };
+    for name in ["keeping", "counting", "summing"] {
+        assert!(waits(name), "{name}");
+    }
+    for name in ["double", "second", "two_by_two", "dictionary", "normalised", "in_place_beneath"] {
+        assert!(!waits(name), "{name}");
+    }
+}
