@@ -220,12 +220,18 @@ mod tests {
     const LIBRARY: (&str, &[u8]) = ("lib/libtorch_cpu.so", b"");
     const VERSION: (&str, &[u8]) = ("build-version", b"2.11.0\n");
 
+    /// What is in a plugin of this interface.
+    fn plugin_for(torch: &str) -> Vec<u8> {
+        let mark = format!("graphpiped-torch-plugin abi={} torch={torch}", abi::ABI);
+        [b"\x7fELF\0\xff..", mark.as_bytes(), b"\0.."].concat()
+    }
+
     #[test]
     fn a_library_and_a_plugin_for_it_are_found() {
         let python = b"from typing import Optional\n__version__ = '2.11.1+cu130'\ndebug = False\n";
-        let plugin: &[u8] = b"\x7fELF\0\xff..graphpiped-torch-plugin abi=1 torch=2.11.0;\0..";
+        let plugin = plugin_for("2.11.0;");
         for version in [VERSION, ("version.py", python.as_slice())] {
-            let folder = folder(&[LIBRARY, version, ("libgraphpiped_torch.so", plugin)]);
+            let folder = folder(&[LIBRARY, version, ("libgraphpiped_torch.so", &plugin)]);
             let found = found(&folder).expect("they fit");
             assert_eq!(found.library, folder.path().join("lib/libtorch_cpu.so"));
             assert_eq!(found.plugin, folder.path().join("libgraphpiped_torch.so"));
@@ -235,14 +241,12 @@ mod tests {
 
     #[test]
     fn a_plugin_for_another_version_is_refused_before_anything_is_loaded() {
+        let older = format!("it speaks interface 0, and this daemon {}", abi::ABI);
         let cases: [(&[u8], &str); 4] = [
-            (
-                b"graphpiped-torch-plugin abi=1 torch=2.9.1;",
-                "it is built for PyTorch 2.9.1, and FOLDER/lib/libtorch_cpu.so is of 2.11.0",
-            ),
-            (b"graphpiped-torch-plugin abi=0 torch=2.11.0;", "it speaks interface 0, and this daemon 1"),
+            (&plugin_for("2.9.1;"), "it is built for PyTorch 2.9.1, and FOLDER/lib/libtorch_cpu.so is of 2.11.0"),
+            (b"graphpiped-torch-plugin abi=0 torch=2.11.0;", &older),
             (b"\x7fELF another library", "it is not the plugin of this daemon"),
-            (b"graphpiped-torch-plugin abi=1 torch=2.11.0", "it is not the plugin of this daemon"),
+            (&plugin_for("2.11.0"), "it is not the plugin of this daemon"),
         ];
         for (plugin, cause) in cases {
             let folder = folder(&[LIBRARY, VERSION, ("libgraphpiped_torch.so", plugin)]);

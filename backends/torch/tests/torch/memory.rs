@@ -102,6 +102,8 @@ fn a_run_that_needs_more_memory_than_there_is_says_so_and_the_next_one_is_sound(
 fn runs_of_a_model_with_state_wait_for_each_other() {
     // In a process of its own, because runs that do not wait free what others read.
     const CHILD: &str = "GRAPHPIPED_TEST_CHILD_STATE";
+    const THREADS: usize = 8;
+    const RUNS: usize = 50;
     if std::env::var_os(CHILD).is_none() {
         let child = std::process::Command::new(std::env::current_exe().expect("this program"))
             .args(["--exact", "memory::runs_of_a_model_with_state_wait_for_each_other", "--nocapture"])
@@ -112,8 +114,6 @@ fn runs_of_a_model_with_state_wait_for_each_other() {
         assert!(written.contains("1 passed"), "{:?}: {written}", child.status);
         return;
     }
-    const THREADS: usize = 8;
-    const RUNS: usize = 50;
     let model = open("summing");
     let start = std::sync::Barrier::new(THREADS);
     let worker = || {
