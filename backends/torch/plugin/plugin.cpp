@@ -249,13 +249,16 @@ struct Package final : graphpiped_model {
         const auto spec = loader.get_call_spec();
         for (size_t side = 0; side < spec.size() && side < 2; side++) {
             for (size_t count = leaves(spec[side]); count > 0; count--) {
-                lines << (side == 0 ? "in - 1 0 Tensor\n" : "out - 1 0 Tensor\n");
+                lines << (side == 0 ? "in - 1 1 Tensor\n" : "out - 1 0 Tensor\n");
             }
         }
         return lines.str();
     }
 
     std::vector<at::Tensor> run(std::vector<at::Tensor> inputs) const override { return loader.run(inputs); }
+
+    // An exported program may change its inputs, and its machine code does not say whether it does.
+    bool writes() const override { return true; }
 
   private:
     // It has no method that is const; its runners have locks of their own.

@@ -11,8 +11,8 @@
 //! Served are TorchScript files, and packages of AOTInductor: those are machine code, and opened only for who trusts it.
 //! `format` tells them apart; `description` reads the file beside the model that says what it takes and gives, and `forward`
 //! compares it with what the model says. Inputs are read where they lie, and kept until PyTorch's last reference to them is
-//! gone; outputs are lent from PyTorch's memory. A model that changes its own attributes does so for all its instances,
-//! whose runs wait for each other then.
+//! gone; a model that may write into them, as machine code always may, gets copies. Outputs are lent from PyTorch's memory. A
+//! model that changes its own attributes does so for all its instances, whose runs wait for each other then.
 //!
 //! Errors of PyTorch come back as values. What it does not survive takes the process along: a model that recurses without end,
 //! and machine code that is wrong, or described as what it is not (`AOTI_RUNTIME_CHECK_INPUTS=1` lets it compare).

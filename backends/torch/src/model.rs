@@ -152,8 +152,12 @@ fn effective_options(
         options.push(("runners", settings.runners.to_string()));
         options.push(("input_checks", input_checks()));
     }
-    let written = signature.inputs.iter().zip(&forward.arguments).filter(|(_, argument)| argument.is_written);
-    let copied: Vec<_> = written.map(|(input, _)| input.name.as_str()).collect();
+    // A package may say nothing of its arguments, and may write into each.
+    let is_written = |index: usize| {
+        format == Format::Package || forward.arguments.get(index).is_some_and(|argument| argument.is_written)
+    };
+    let written = signature.inputs.iter().enumerate().filter(|(index, _)| is_written(*index));
+    let copied: Vec<_> = written.map(|(_, input)| input.name.as_str()).collect();
     if !copied.is_empty() {
         options.push(("inputs_copied", copied.join(", ")));
     }

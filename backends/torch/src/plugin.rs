@@ -10,8 +10,8 @@
 //! That all of this may be done by any thread at any time is what the header of the plugin promises: libtorch counts references
 //! to tensors atomically, its interpreter takes a frame of its own for each run, and a package has a lock for each of its
 //! runners. What a module in TorchScript holds has no lock, so the plugin lets the runs of one that changes itself wait for each
-//! other, until what they gave is nobody else's. The memory of an input is only read: the plugin copies it for a model in TorchScript that might write into it. Of
-//! machine code it cannot tell; who trusts a package trusts it in that as well.
+//! other, until what they gave is nobody else's. The memory of an input is only read: the plugin copies it for a model in
+//! TorchScript that might write into it, and for machine code always, because that does not say what it writes.
 
 use crate::abi;
 use graphpipe_schema::{DType, Shape};

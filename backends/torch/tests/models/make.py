@@ -316,3 +316,5 @@ def shrink(path, into):
 package("packaged", TwoByTwo(), (torch.ones(3, 5), torch.ones(3, 5)),
         ({0: N, 1: K}, {0: N, 1: K}), [("a", "float32", ["N", "K"]), ("b", "float32", ["N", "K"])],
         [("sum", "float32", ["N", "K"]), ("whole", "int64", ["N", "K"])])
+package("packaged_in_place", InPlace(), (torch.ones(3, 4), torch.ones(3, 4)), ({0: N}, {0: N}), PAIR,
+        [("z", "float32", ["N", 4])])

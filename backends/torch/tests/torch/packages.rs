@@ -1,6 +1,6 @@
 //! A package of AOTInductor, which is opened only for who trusts its machine code.
 
-use crate::support::{Numbers, backend, floats, path_of, run};
+use crate::support::{Numbers, backend, floats, memory_of, path_of, run, run_in};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options, RunError};
 use graphpiped_backend_torch::{Locations, TorchBackend};
@@ -11,7 +11,11 @@ fn trusting() -> Options {
 }
 
 fn open() -> Arc<dyn Model> {
-    backend().open(&path_of("packaged.pt2"), &trusting()).unwrap_or_else(|error| panic!("{error}"))
+    open_package("packaged.pt2")
+}
+
+fn open_package(file: &str) -> Arc<dyn Model> {
+    backend().open(&path_of(file), &trusting()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
@@ -31,6 +35,20 @@ fn a_package_that_is_trusted_runs() {
         assert_eq!(found[0].integers(), (0..count as i64).map(|value| value * 3).collect::<Vec<_>>());
         assert_eq!(found[1].floats(), a.iter().map(|value| value + 3.0).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn inputs_are_copied_for_machine_code_because_it_may_write_into_them() {
+    let model = open_package("packaged_in_place.pt2");
+    let options = model.effective_options();
+    assert!(options.contains(&("inputs_copied".to_string(), "x, y".to_string())), "{options:?}");
+    let inputs = [floats(&[1, 4], &[1.0; 4]), floats(&[1, 4], &[2.0; 4])];
+    let memory = memory_of(&inputs);
+    let mut instance = model.instance().expect("an instance");
+    let found = run_in(&mut *instance, &memory, &inputs, &[0]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(found[0].floats(), [3.0; 4]);
+    assert_eq!(memory.piece(0), inputs[0].bytes, "nobody has written it");
+    assert_eq!(memory.references(), 0);
 }
 
 #[test]
