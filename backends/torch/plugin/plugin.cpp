@@ -301,6 +301,9 @@ at::Tensor readable(const at::Tensor &tensor) {
     if (!tensor.defined()) {
         throw Refusal("one of its outputs is no tensor");
     }
+    if (tensor.is_nested()) {
+        throw Refusal("one of its outputs is a nested tensor; convert it within the model");
+    }
     if (tensor.layout() != at::kStrided || tensor.is_quantized()) {
         throw Refusal("one of its outputs is a sparse or a quantised tensor; convert it within the model");
     }
@@ -337,22 +340,26 @@ void run_model(const graphpiped_model &model, const graphpiped_input *inputs, ui
             result = result.clone();
         }
     }
-    // Nothing fails behind the first `release`, so on failure every tensor is still in a vector.
     std::vector<std::unique_ptr<at::Tensor>> owned;
+    std::vector<graphpiped_output> described;
     owned.reserve(results.size());
+    described.reserve(results.size());
     for (auto &result : results) {
         owned.push_back(std::make_unique<at::Tensor>(std::move(result)));
-    }
-    for (size_t index = 0; index < owned.size(); index++) {
-        const auto *tensor = owned[index].release();
-        outputs[index] = {
-            reinterpret_cast<graphpiped_tensor *>(const_cast<at::Tensor *>(tensor)),
+        auto *tensor = owned.back().get();
+        described.push_back({
+            reinterpret_cast<graphpiped_tensor *>(tensor),
             tensor->nbytes() > 0 ? tensor->const_data_ptr() : nullptr,
             tensor->sizes().data(),
             tensor->nbytes(),
             static_cast<uint32_t>(tensor->dim()),
             dtype_of(tensor->scalar_type()),
-        };
+        });
+    }
+    // Nothing fails from here on; on failure every tensor is still in a vector.
+    std::copy(described.begin(), described.end(), outputs);
+    for (auto &tensor : owned) {
+        static_cast<void>(tensor.release());
     }
 }
 

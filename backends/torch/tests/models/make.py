@@ -196,6 +196,13 @@ class Sparse(torch.nn.Module):
         return x.to_sparse()
 
 
+class Nested(torch.nn.Module):
+    """Rows of different lengths, which have no shape together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.aten._nested_tensor_from_tensor_list([x[0], x[0][1:]])
+
+
 class Complex(torch.nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.complex(x, x)
@@ -249,6 +256,7 @@ script("hungry", Hungry(), [("x", "int64", ["N"])], [("y", "uint8", [1])])
 script("raising", Raising(), ROWS, [("y", "float32", ["N", 4])])
 script("number", Number(), ROWS, [("y", "int64", [])])
 script("sparse", Sparse(), ROWS, [("y", "float32", ["N", 4])])
+script("nested", Nested(), ROWS, [("y", "float32", ["N", 4])])
 script("complex", Complex(), ROWS, [("y", "float32", ["N", 4])])
 script("negated", Negated(), [("x", "float32", ["N"])], [("y", "float32", ["N"])])
 script("optional", Optional(), ROWS, [("y", "float32", ["N", 4])])

@@ -65,6 +65,7 @@ fn what_is_no_tensor_of_plain_numbers_is_refused() {
     let cases = [
         ("number", "forward gives a value of the type Int, and not a tensor, or a tuple, list or dictionary of them"),
         ("sparse", "one of its outputs is a sparse or a quantised tensor; convert it within the model"),
+        ("nested", "one of its outputs is a nested tensor; convert it within the model"),
         ("complex", "output y: it has a type that GraphPipe does not have"),
         (
             "described_as_another_type",
