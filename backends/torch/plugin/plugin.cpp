@@ -15,6 +15,7 @@
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/passes/remove_dropout.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/version.h>
 
@@ -24,6 +25,8 @@
 #include <mutex>
 #include <new>
 #include <sstream>
+#include <string>
+#include <unordered_set>
 
 static_assert(sizeof(graphpiped_failure) == 16 && offsetof(graphpiped_failure, fault) == 8);
 static_assert(sizeof(graphpiped_open) == 32 && offsetof(graphpiped_open, outputs_count) == 16);
@@ -150,6 +153,8 @@ struct Script final : graphpiped_model {
             graph = module.get_method("forward").graph()->copy();
         }
         torch::jit::Inline(*graph);
+        // It does nothing in a model that is not trained, and its result is its input.
+        torch::jit::removeDropout(graph);
         return graph;
     }
 
@@ -158,15 +163,17 @@ struct Script final : graphpiped_model {
         const torch::jit::AliasDb aliases(graph);
         // The first input of the graph is the module itself.
         const auto inputs = graph->inputs().slice(1);
-        return std::any_of(inputs.begin(), inputs.end(), [&](const auto *input) { return aliases.hasWriters(input); });
+        return hides_writes(*graph) || std::any_of(inputs.begin(), inputs.end(), [&](const auto *input) { return aliases.hasWriters(input); });
     }
 
     // Whether it sets an attribute, or changes the value of one where it is, such as a tensor or a list.
     static bool may_change_itself(const std::shared_ptr<torch::jit::Graph> &graph) {
         const torch::jit::AliasDb aliases(graph);
-        return aliases.hasWriters(graph->inputs()[0]) || any_node(*graph->block(), [&](const torch::jit::Node *node) {
+        return hides_writes(*graph) || aliases.hasWriters(graph->inputs()[0]) || any_node(*graph->block(), [&](const torch::jit::Node *node) {
                    switch (node->kind()) {
                    case c10::prim::GetAttr:
+                   // An attribute that nobody was seen to change, before more was known.
+                   case c10::prim::Constant:
                        return aliases.hasWriters(node);
                    case c10::prim::SetAttr:
                    // What these do is not in this graph.
@@ -178,6 +185,27 @@ struct Script final : graphpiped_model {
                        return false;
                    }
                });
+    }
+
+    // Whether it writes to anything, and has an operator whose result may be the memory of an argument although its signature
+    // does not say so: the analysis takes that for new memory.
+    static bool hides_writes(const torch::jit::Graph &graph) {
+        static const std::unordered_set<std::string> SILENT = {
+            "aten::set_",           "aten::set_data",       "aten::_unsafe_view",    "aten::dropout",
+            "aten::alpha_dropout",  "aten::atleast_1d",     "aten::feature_dropout", "aten::feature_alpha_dropout",
+            "aten::atleast_2d",     "aten::atleast_3d",     "aten::type_as",         "aten::broadcast_tensors",
+            "aten::conj_physical",  "aten::meshgrid",       "aten::sum_to_size",     "aten::einsum",
+            "aten::_cast_Byte",     "aten::_cast_Char",     "aten::_cast_Double",    "aten::_cast_Float",
+            "aten::_cast_Half",     "aten::_cast_Int",      "aten::_cast_Long",      "aten::_cast_Short",
+        };
+        const auto is_silent = [](const torch::jit::Node *node) {
+            return SILENT.count(node->kind().toQualString()) > 0;
+        };
+        const auto is_writing = [](const torch::jit::Node *node) {
+            const auto *schema = node->maybeSchema();
+            return schema != nullptr && schema->is_mutable();
+        };
+        return any_node(*graph.block(), is_silent) && any_node(*graph.block(), is_writing);
     }
 
     // Whether a node of a block, or of a block within, is such a one.

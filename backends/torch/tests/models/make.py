@@ -122,6 +122,39 @@ class InPlaceInner(torch.nn.Module):
         return changed + unchanged
 
 
+class InPlaceBySet(torch.nn.Module):
+    """Writes into its first input through a tensor that was given its memory."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        other = torch.empty([0])
+        other.set_(x)
+        other.add_(y)
+        return other
+
+
+class InPlaceBehindDropout(torch.nn.Module):
+    """The same through an operator that gives back its input, and does not say so."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.dropout(x).add_(y)
+
+
+class DropoutOnly(torch.nn.Module):
+    """Writes into memory of its own, behind that operator."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = torch.nn.Dropout(0.5)
+        self.relu = torch.nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.dropout(x) + 1)
+
+
 class Normalised(torch.nn.Module):
     """Counts batches in training, and not here; what it writes to is its own."""
 
@@ -248,6 +281,9 @@ script("list", InList(), ROWS, [("negative", "float32", ["N", 4]), ("twice", "fl
 PAIR = [("x", "float32", ["N", 4]), ("y", "float32", ["N", 4])]
 script("in_place", InPlace(), PAIR, [("z", "float32", ["N", 4])])
 script("in_place_beneath", InPlaceBeneath(), PAIR, [("z", "float32", ["N", 4])])
+script("in_place_by_set", InPlaceBySet(), PAIR, [("z", "float32", ["N", 4])])
+script("in_place_behind_dropout", InPlaceBehindDropout(), PAIR, [("z", "float32", ["N", 4])])
+script("dropout_only", DropoutOnly(), ROWS, [("y", "float32", ["N", 4])])
 script("normalised", Normalised(), ROWS, [("y", "float32", ["N", 4])])
 script("counting", Counting(), ROWS, [("count", "float32", [1])])
 script("keeping", Keeping(), [("x", "float32", [1, 4])], [("before", "float32", [1, 4])])

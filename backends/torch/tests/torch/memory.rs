@@ -67,7 +67,9 @@ fn memory_that_the_model_will_write_again_is_not_lent() {
 
 #[test]
 fn an_input_that_a_model_writes_into_is_copied_for_it() {
-    for (name, expected) in [("in_place", 3.0), ("in_place_beneath", 3.0)] {
+    for (name, expected) in
+        [("in_place", 3.0), ("in_place_beneath", 3.0), ("in_place_by_set", 3.0), ("in_place_behind_dropout", 3.0)]
+    {
         let model = open(name);
         let options = model.effective_options();
         assert!(options.contains(&("inputs_copied".to_string(), "x, y".to_string())), "{name}: {options:?}");
@@ -79,7 +81,7 @@ fn an_input_that_a_model_writes_into_is_copied_for_it() {
         assert_eq!(memory.piece(0), inputs[0].bytes, "{name}: nobody has written it");
         assert_eq!(memory.references(), 0, "{name}");
     }
-    for name in ["double", "second", "two_by_two", "dictionary", "keeping", "normalised"] {
+    for name in ["double", "second", "two_by_two", "dictionary", "keeping", "normalised", "dropout_only"] {
         let options = open(name).effective_options();
         assert!(!options.iter().any(|(key, _)| key == "inputs_copied"), "{name}: {options:?}");
     }
