@@ -22,6 +22,7 @@
 //! What is said here is checked against the model as far as it can tell (the number of arguments), and against what each run
 //! gives. Keys that are not above are errors: a slip of the pen should not become a shape that is not checked.
 
+use crate::words::one_line;
 use graphpipe_schema::DType;
 use graphpipe_schema::shape::RANK_MAX;
 use graphpiped_backend_api::{Dim, Signature, TensorSpec};
@@ -73,7 +74,7 @@ fn parse(text: &str) -> Result<Signature, String> {
     let described: Described = toml::from_str(text).map_err(|error| {
         let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        format!("{place}{}", error.message().replace('\n', " "))
+        format!("{place}{}", one_line(error.message()))
     })?;
     let inputs = specs("input", described.inputs)?;
     let outputs = specs("output", described.outputs)?;
@@ -86,9 +87,9 @@ fn parse(text: &str) -> Result<Signature, String> {
 fn specs(side: &str, described: Vec<DescribedTensor>) -> Result<Vec<TensorSpec>, String> {
     let mut names = HashSet::new();
     for tensor in &described {
-        if tensor.name.is_empty() || tensor.name.contains('\0') {
+        if tensor.name.is_empty() || tensor.name.contains(char::is_control) {
             return Err(format!(
-                "an {side} has the name {:?}; a name has at least one character, and no NUL",
+                "an {side} has the name {:?}; a name has at least one character, and no control characters",
                 tensor.name
             ));
         }
@@ -169,7 +170,9 @@ impl Visitor<'_> for SizeVisitor {
         match name {
             "?" => Ok(Size(Dim::Any)),
             // A number in quotes is one that somebody wanted to be a size.
-            _ if name.starts_with(|first: char| first.is_alphabetic() || first == '_') => {
+            _ if name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+                && !name.contains(char::is_control) =>
+            {
                 Ok(Size(Dim::Symbol(name.into())))
             }
             _ => Err(E::invalid_value(Unexpected::Str(name), &self)),
@@ -184,7 +187,7 @@ mod tests {
 
     fn refused(text: &str) -> String {
         let message = parse(text).expect_err(text);
-        assert!(!message.contains('\n'), "{message}");
+        assert!(!message.contains(char::is_control), "{message}");
         message
     }
 
@@ -243,6 +246,16 @@ mod tests {
             (output("dtype = \"int8\"").repeat(2), "two outputs have the name \"y\"; "),
             ("[[outputs]]\nname = \"\"\ndtype = \"int8\"".into(), "an output has the name \"\"; "),
             ("[[outputs]]\nname = \"a\\u0000b\"\ndtype = \"int8\"".into(), "an output has the name \"a\\0b\"; "),
+            ("[[outputs]]\nname = \"a\\nb\"\ndtype = \"int8\"".into(), "an output has the name \"a\\nb\"; "),
+            (
+                "[[outputs]]\nname = \"a\\u001b[31m\"\ndtype = \"int8\"".into(),
+                "an output has the name \"a\\u{1b}[31m\"; ",
+            ),
+            (
+                output("dtype = \"int8\"\nshape = [\"N\\u001b\"]"),
+                "line 4: invalid value: string \"N\\u{1b}\", expected a size, a name",
+            ),
+            (output("\"a\\u001b\" = 1"), "line 3: unknown field `a?`, expected "),
             (output(&format!("dtype = \"int8\"\nshape = {:?}", [1; 17])), "output y has more than 16 axes, "),
         ];
         for (text, expected) in cases {

@@ -1,4 +1,5 @@
-//! libtorch's words in one line: without the positions of its own code, and with the cause instead of the way to it.
+//! libtorch's words in one line that is safe to show: without the positions of its own code, and with the cause instead of the
+//! way to it.
 
 /// What `words` say went wrong.
 ///
@@ -20,7 +21,7 @@ pub(crate) fn one_line(words: &str) -> String {
     // Where in its own code an assertion stands.
     let in_its_code = cause.strip_prefix("[enforce fail at ").and_then(|rest| rest.split_once("] "));
     let cause = in_its_code.map_or(cause, |(_, rest)| rest.trim_start_matches(". "));
-    let line = cause.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = cause.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "?");
     match line.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.trim_end_matches(['.', ';']).to_string(),
@@ -59,6 +60,7 @@ mod tests {
     fn other_words_stay_and_endless_ones_end() {
         assert_eq!(one_line("  one\n two.\n"), "one two");
         assert_eq!(one_line(""), "");
+        assert_eq!(one_line("a\n\tb\u{1b}[31m\0 c\r\n"), "a b?[31m? c");
         let words = "run_func_( container_handle_, input_handles.data()) API call failed at /a/b.cpp, line 144";
         assert_eq!(one_line(words), "its machine code has failed, and written why to the standard error");
         assert_eq!(one_line(&"ü".repeat(10_000)).chars().count(), CHARS_MAX + 1);
