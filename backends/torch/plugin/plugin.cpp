@@ -20,6 +20,7 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <mutex>
@@ -32,7 +33,7 @@ static_assert(sizeof(graphpiped_failure) == 16 && offsetof(graphpiped_failure, f
 static_assert(sizeof(graphpiped_open) == 32 && offsetof(graphpiped_open, outputs_count) == 16);
 static_assert(sizeof(graphpiped_input) == 32 && offsetof(graphpiped_input, rank) == 24);
 static_assert(sizeof(graphpiped_output) == 40 && offsetof(graphpiped_output, rank) == 32);
-static_assert(sizeof(graphpiped_plugin) == 64 && offsetof(graphpiped_plugin, open) == 16);
+static_assert(sizeof(graphpiped_plugin) == 72 && offsetof(graphpiped_plugin, open) == 16);
 
 namespace {
 
@@ -163,32 +164,34 @@ struct Script final : graphpiped_model {
         const torch::jit::AliasDb aliases(graph);
         // The first input of the graph is the module itself.
         const auto inputs = graph->inputs().slice(1);
-        return hides_writes(*graph) || std::any_of(inputs.begin(), inputs.end(), [&](const auto *input) { return aliases.hasWriters(input); });
+        const auto is_written = [&](const auto *input) { return aliases.hasWriters(input); };
+        return hides_writes(*graph) || std::any_of(inputs.begin(), inputs.end(), is_written);
     }
 
     // Whether it sets an attribute, or changes the value of one where it is, such as a tensor or a list.
     static bool may_change_itself(const std::shared_ptr<torch::jit::Graph> &graph) {
         const torch::jit::AliasDb aliases(graph);
-        return hides_writes(*graph) || aliases.hasWriters(graph->inputs()[0]) || any_node(*graph->block(), [&](const torch::jit::Node *node) {
-                   switch (node->kind()) {
-                   case c10::prim::GetAttr:
-                   // An attribute that nobody was seen to change, before more was known.
-                   case c10::prim::Constant:
-                       return aliases.hasWriters(node);
-                   case c10::prim::SetAttr:
-                   // What these do is not in this graph.
-                   case c10::prim::CallMethod:
-                   case c10::prim::CallFunction:
-                   case c10::prim::fork:
-                       return true;
-                   default:
-                       return false;
-                   }
-               });
+        const auto is_change = [&](const torch::jit::Node *node) {
+            switch (node->kind()) {
+            case c10::prim::GetAttr:
+            // An attribute that seemed to be changed by nobody when the graph was made plain.
+            case c10::prim::Constant:
+                return aliases.hasWriters(node);
+            case c10::prim::SetAttr:
+            // What these do is not in this graph.
+            case c10::prim::CallMethod:
+            case c10::prim::CallFunction:
+                return true;
+            default:
+                return false;
+            }
+        };
+        return hides_writes(*graph) || aliases.hasWriters(graph->inputs()[0]) || any_node(*graph->block(), is_change);
     }
 
     // Whether it writes to anything, and has an operator whose result may be the memory of an argument although its signature
-    // does not say so: the analysis takes that for new memory.
+    // does not say so: the analysis takes that for new memory. Or whether a part of it runs beside the rest, whose writes are
+    // taken into account only where the rest waits for it.
     static bool hides_writes(const torch::jit::Graph &graph) {
         static const std::unordered_set<std::string> SILENT = {
             "aten::set_",           "aten::set_data",       "aten::_unsafe_view",    "aten::dropout",
@@ -205,7 +208,9 @@ struct Script final : graphpiped_model {
             const auto *schema = node->maybeSchema();
             return schema != nullptr && schema->is_mutable();
         };
-        return any_node(*graph.block(), is_silent) && any_node(*graph.block(), is_writing);
+        const auto is_beside = [](const torch::jit::Node *node) { return node->kind() == c10::prim::fork; };
+        return any_node(*graph.block(), is_beside) ||
+               (any_node(*graph.block(), is_silent) && any_node(*graph.block(), is_writing));
     }
 
     // Whether a node of a block, or of a block within, is such a one.
@@ -324,6 +329,17 @@ class Remaining {
     void (*const release)(void *);
 };
 
+// Bytes of inputs and outputs that were copied, by all models. Nothing hangs on it, so it is relaxed.
+std::atomic<uint64_t> copied{0};
+
+uint64_t copied_bytes() { return copied.load(std::memory_order_relaxed); }
+
+// A tensor with memory of its own.
+at::Tensor copy_of(const at::Tensor &tensor) {
+    copied.fetch_add(tensor.nbytes(), std::memory_order_relaxed);
+    return tensor.clone();
+}
+
 // A tensor as it can be read: in this machine's memory, without gaps, as plain numbers.
 at::Tensor readable(const at::Tensor &tensor) {
     if (!tensor.defined()) {
@@ -335,7 +351,11 @@ at::Tensor readable(const at::Tensor &tensor) {
     if (tensor.layout() != at::kStrided || tensor.is_quantized()) {
         throw Refusal("one of its outputs is a sparse or a quantised tensor; convert it within the model");
     }
-    return tensor.cpu().resolve_conj().resolve_neg().contiguous();
+    auto plain = tensor.cpu().resolve_conj().resolve_neg().contiguous();
+    if (!plain.is_same(tensor)) {
+        copied.fetch_add(plain.nbytes(), std::memory_order_relaxed);
+    }
+    return plain;
 }
 
 void run_model(const graphpiped_model &model, const graphpiped_input *inputs, uint32_t count, void (*release)(void *),
@@ -349,7 +369,7 @@ void run_model(const graphpiped_model &model, const graphpiped_input *inputs, ui
         use_threads(model.threads);
         while (remaining.any()) {
             auto input = remaining.take();
-            given.push_back(model.writes() ? input.clone() : std::move(input));
+            given.push_back(model.writes() ? copy_of(input) : std::move(input));
         }
     }
     std::unique_lock<std::mutex> alone(model.one_at_a_time, std::defer_lock);
@@ -365,7 +385,7 @@ void run_model(const graphpiped_model &model, const graphpiped_input *inputs, ui
         result = readable(result);
         // Somebody else refers to its memory still, such as the model itself, which might write to it in a later run.
         if (result.use_count() > 1 || result.storage().use_count() > 1) {
-            result = result.clone();
+            result = copy_of(result);
         }
     }
     std::vector<std::unique_ptr<at::Tensor>> owned;
@@ -454,7 +474,7 @@ void free_words(char *words) { std::free(words); }
 
 extern "C" __attribute__((visibility("default"))) const graphpiped_plugin *graphpiped_torch_plugin() {
     static const graphpiped_plugin plugin = {
-        GRAPHPIPED_TORCH_ABI, 0, TORCH_VERSION, open, describe, run, close, free_tensor, free_words,
+        GRAPHPIPED_TORCH_ABI, 0, TORCH_VERSION, open, describe, run, close, free_tensor, free_words, copied_bytes,
     };
     return &plugin;
 }

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define GRAPHPIPED_TORCH_ABI 2
+#define GRAPHPIPED_TORCH_ABI 3
 
 // A model that is open.
 typedef struct graphpiped_model graphpiped_model;
@@ -77,6 +77,8 @@ typedef struct {
     void (*close)(graphpiped_model *model);
     void (*free_tensor)(graphpiped_tensor *tensor);
     void (*free_words)(char *words);
+    // Bytes of inputs and outputs that runs have copied, of all models, since the plugin was loaded.
+    uint64_t (*copied_bytes)(void);
 } graphpiped_plugin;
 
 // The one symbol that the plugin exports; it never fails, and gives a static.

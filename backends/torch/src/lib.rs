@@ -31,7 +31,7 @@ mod plugin;
 mod words;
 
 pub use graphpiped_backend_library::Locations;
-pub use library::{PLUGIN, WANTED};
+pub use library::{PLUGIN, WANTED, copied_bytes};
 
 /// What compiled packages are to find when they are loaded, unless somebody has said otherwise; to be set before there is a
 /// second thread. Without it their code does not compare its inputs with what it was compiled for.

@@ -51,6 +51,12 @@ impl Library {
     }
 }
 
+/// Bytes of tensors that were copied around runs: inputs that a model may write into, and outputs that have gaps or are
+/// somebody else's still. Of all models of the process, since it began.
+pub fn copied_bytes() -> u64 {
+    LIBRARY.get().map_or(0, |library| library.plugin.copied_bytes())
+}
+
 /// Files that fit each other, not yet loaded.
 #[derive(Debug)]
 struct Found {

@@ -101,6 +101,12 @@ impl Plugin {
         unsafe { CStr::from_ptr(self.0.torch) }.to_string_lossy().into_owned()
     }
 
+    /// Bytes of inputs and outputs that runs have copied.
+    pub fn copied_bytes(self) -> u64 {
+        // SAFETY: it takes nothing, and may be called at any time.
+        unsafe { (self.0.copied_bytes)() }
+    }
+
     /// Opens a model.
     pub fn open(self, how: &How<'_>) -> Result<Module, Failure> {
         let outputs: Vec<*const c_char> = how.outputs.iter().map(|name| name.as_ptr()).collect();

@@ -3,6 +3,7 @@
 use crate::support::{Numbers, floats, instance, memory_of, open, run, run_in};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Produced, RunError};
+use graphpiped_backend_torch::copied_bytes;
 
 #[test]
 fn a_run_that_fails_gives_its_inputs_back() {
@@ -145,4 +146,33 @@ fn a_model_that_changes_itself_says_that_its_runs_wait() {
     for name in ["double", "second", "two_by_two", "dictionary", "normalised", "in_place_beneath"] {
         assert!(!waits(name), "{name}");
     }
+}
+
+#[test]
+fn copies_of_inputs_and_outputs_are_counted() {
+    // In a process of its own, because other tests copy as well.
+    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_COPIES";
+    if std::env::var_os(CHILD).is_none() {
+        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "memory::copies_of_inputs_and_outputs_are_counted", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .expect("this program runs");
+        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
+        assert!(written.contains("1 passed"), "{written}");
+        return;
+    }
+    assert_eq!(copied_bytes(), 0, "nothing is loaded");
+    let rows = || floats(&[2, 4], &[1.0; 8]);
+    let copied_by = |name: &str, inputs: &[Numbers]| {
+        let before = copied_bytes();
+        run(&mut *instance(name), inputs, &[0]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        copied_bytes() - before
+    };
+    assert_eq!(copied_by("double", &[rows()]), 0);
+    assert_eq!(copied_by("second", &[rows()]), 0);
+    assert_eq!(copied_by("in_place", &[rows(), rows()]), 2 * 32, "both inputs");
+    assert_eq!(copied_by("transposed", &[rows()]), 32, "a view with gaps");
+    assert_eq!(copied_by("negated", &[floats(&[3], &[1.0; 3])]), 12, "numbers whose sign is yet to change");
+    assert_eq!(copied_by("summing", &[rows()]), 4, "what the model refers to still");
 }
