@@ -125,7 +125,7 @@ fn ints(name: &str, ints: Vec<i64>) -> AttributeProto {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use graphpiped_onnx_proto::StringStringEntryProto;
+    use graphpiped_onnx_proto::{StringStringEntryProto, TensorProto};
 
     fn node(operator: &str, input: &str, output: &str) -> NodeProto {
         let op_type = Some(operator.to_string());
@@ -177,6 +177,28 @@ mod tests {
         let graph = ModelProto::decode(bytes.as_slice()).expect("our own bytes").graph.expect("it had one");
         assert_eq!(graph.node[0].output, ["x_shape_upgraded_"]);
         assert_eq!(graph.node[1].input, ["x", "x_shape_upgraded_"]);
+    }
+
+    #[test]
+    fn no_chain_of_operators_makes_more_axes_than_a_tensor_has() {
+        // Each has one axis less than twice as many as the one before.
+        let gather = |level: usize| {
+            let before = format!("g{level}");
+            let output = vec![format!("g{}", level + 1)];
+            NodeProto { input: vec![before.clone(), before], output, ..node("Gather", "", "") }
+        };
+        let integer =
+            |name: &str, value| AttributeProto { name: Some(name.into()), i: Some(value), ..AttributeProto::default() };
+        let add = NodeProto {
+            input: vec!["g70".into(), "g0".into()],
+            attribute: vec![integer("broadcast", 1), integer("axis", 0)],
+            ..node("Add", "", "y")
+        };
+        let mut old = model(Some(6), (0..70).map(gather).chain([add]).collect());
+        let g0 = TensorProto { name: Some("g0".into()), dims: vec![2, 2], ..TensorProto::default() };
+        old.graph.as_mut().expect("it has one").initializer.push(g0);
+        let message = upgraded(&old.encode_to_vec()).expect_err("it would need 2 to the 70th axes");
+        assert!(message.contains("nothing says how many axes \"g70\" has"), "{message}");
     }
 
     #[test]

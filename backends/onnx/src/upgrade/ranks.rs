@@ -3,6 +3,9 @@
 use graphpiped_onnx_proto::{AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, type_proto};
 use std::collections::HashMap;
 
+/// More axes than any tensor has.
+const RANK_MAX: usize = 64;
+
 /// The ranks of the values of a graph that are known so far.
 pub(super) struct Ranks {
     known: HashMap<String, usize>,
@@ -28,9 +31,9 @@ impl Ranks {
         ranks
     }
 
-    /// The rank of a value.
+    /// The rank of a value, unless it is one that no tensor has: a chain of operators may double it at each.
     pub fn get(&self, name: &str) -> Option<usize> {
-        self.known.get(name).copied()
+        self.known.get(name).copied().filter(|rank| *rank <= RANK_MAX)
     }
 
     /// Whether a value is a constant of one element.
