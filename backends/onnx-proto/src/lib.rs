@@ -9,8 +9,9 @@
 //! devices; [`DataType`] and [`AttributeType`] name the numbers. What never will be here: what an operator means, and a
 //! check whether a model is sound.
 //!
-//! Decoding allocates in proportion to the bytes that it gets, at most about 150 times as much (a node of two bytes),
-//! and refuses messages that are nested deeper than 100. Bytes of strangers need a limit on their length before.
+//! Decoding allocates in proportion to the bytes that it gets, at most about 2,500 times as much (attributes of two bytes in a
+//! list that has just grown), and refuses messages that are nested deeper than 100. Bytes of strangers need a limit on what
+//! they take before: `size_of` of each message and string in them.
 #![forbid(unsafe_code)]
 
 mod device;

@@ -1,7 +1,7 @@
 //! ONNX Runtime as a backend, loaded at run time.
 //!
 //! [`library`] finds and loads the shared library; `source` makes sure that ONNX Runtime may read a file (`scan` looks for
-//! external data, `upgrade` lifts what is old); `model` opens it, or bytes that another crate has made of one, and `outlets`
+//! external data, `location` where that may lie, `upgrade` lifts what is old); `model` opens it, or bytes that another crate has made of one, and `outlets`
 //! reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`, which holds what is unsafe about
 //! that. Inputs are read where they lie; outputs are written where the caller prepared memory for them, else ONNX Runtime's
 //! own memory is lent. What never will be here: requests, batching, and threads other than ONNX Runtime's own.
@@ -9,6 +9,7 @@
 mod attempt;
 mod instance;
 pub mod library;
+mod location;
 mod model;
 mod outlets;
 mod scan;

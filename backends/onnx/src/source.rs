@@ -1,8 +1,9 @@
 //! What ONNX Runtime is to read: the file itself; bytes that another crate has made; or what was too old for it, lifted to its
 //! oldest operator set.
 
-use crate::scan::{check_location, scan};
-use crate::upgrade::{self, BYTES_MAX, MESSAGES_MAX, OPSET};
+use crate::location::check_location;
+use crate::scan::scan;
+use crate::upgrade::{self, BYTES_MAX, DECODED_BYTES_MAX, OPSET};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
@@ -43,10 +44,10 @@ impl Source<'_> {
             let remedy = format!("export it again, for opset {OPSET} or newer");
             return Err(failed(format!("its operators are too old for weights in other files; {remedy}")));
         }
-        if scan.messages > MESSAGES_MAX {
+        if scan.decoded_bytes > DECODED_BYTES_MAX {
             return Err(failed(format!(
-                "it has {} parts, of {MESSAGES_MAX} at most; export a smaller model",
-                scan.messages
+                "it would take more than {DECODED_BYTES_MAX} bytes of memory besides its weights to upgrade it; export it \
+                 again, for opset {OPSET} or newer"
             )));
         }
         let bytes = read(path).map_err(failed)?;
@@ -63,4 +64,73 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("it is longer than {BYTES_MAX} bytes, which is the most of a protobuf; export it again"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field with a length: its number, and what is in it.
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for mut rest in [usize::from(number) << 3 | 2, content.len()] {
+            while rest >= 0x80 {
+                bytes.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            bytes.push(rest as u8);
+        }
+        [&bytes, content].concat()
+    }
+
+    fn looked_at(bytes: &[u8]) -> Result<Source<'static>, String> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("m.onnx");
+        std::fs::write(&path, bytes).expect("a file");
+        let message = |error: String| error.strip_prefix(&format!("{}: ", path.display())).map(str::to_string);
+        Source::of(&path).map_err(|error| message(error).expect("the path comes first"))
+    }
+
+    /// A model of opset 6 with this graph.
+    fn old(graph: &[u8]) -> Vec<u8> {
+        [&field(7, graph)[..], &field(8, &[0x10, 6])].concat()
+    }
+
+    #[test]
+    fn an_old_model_that_takes_much_more_memory_than_bytes_is_refused_before_it_is_decoded() {
+        // Numbers of fields from `onnx.proto`, from the model's graph on inwards: attributes, values, axes, properties of
+        // values and of tensors, names of inputs, strings of tensors and of attributes, types, and axes as numbers.
+        let places: [&[u8]; 11] = [
+            &[1, 5],
+            &[11],
+            &[11, 2, 1, 2, 1],
+            &[13, 4],
+            &[5, 16],
+            &[1, 1],
+            &[5, 6],
+            &[1, 5, 9],
+            &[1, 5, 15],
+            &[14, 2],
+            &[1, 10, 2],
+        ];
+        for place in places {
+            let (innermost, outer) = place.split_last().expect("one at least");
+            let model = |count| {
+                let parts = field(*innermost, b"").repeat(count);
+                old(&outer.iter().rev().fold(parts, |inner, number| field(*number, &inner)))
+            };
+            let Err(message) = looked_at(&model(5_000_000)) else {
+                panic!("{place:?} would take hundreds of megabytes")
+            };
+            assert!(message.starts_with("it would take more than 268435456 bytes of memory"), "{place:?}: {message}");
+            // What is in it is no sound model either, but that is found out afterwards.
+            let small = looked_at(&model(10)).map_or_else(|message| message, |_| String::new());
+            assert!(!small.contains("memory"), "{place:?}: {small}");
+        }
+        let packed = old(&field(5, &field(7, &vec![0; 40 << 20])));
+        let message = looked_at(&packed).expect_err("a byte of the file is eight in memory");
+        assert!(message.starts_with("it would take more than"), "{message}");
+        let weights = old(&field(5, &field(4, &vec![0; 40 << 20])));
+        assert!(looked_at(&weights).is_ok(), "floats take no more than in the file");
+    }
 }

@@ -22,8 +22,10 @@ pub(crate) const OPSET: i64 = 7;
 const IR_OF_OPSETS: i64 = 3;
 /// The most bytes that are decoded; protobuf's own limit.
 pub(crate) const BYTES_MAX: u64 = i32::MAX as u64;
-/// The most messages that are decoded: each takes some hundred bytes of memory, however few it has in the file.
-pub(crate) const MESSAGES_MAX: u64 = 4_000_000;
+/// The most bytes that the messages, strings and lists of a model may take, as they are weighed before it is decoded: an
+/// attribute takes more than a thousand, and two in the file. Lists that grow and nodes that are put in take a few times as much
+/// for a moment. The models of those years have some thousand nodes, which take ten megabytes.
+pub(crate) const DECODED_BYTES_MAX: u64 = 256 << 20;
 
 /// A model of opset 7 with the same meaning, and the opset that it was of. Otherwise: what is the matter.
 pub(crate) fn upgraded(bytes: &[u8]) -> Result<(Vec<u8>, i64), String> {
