@@ -20,6 +20,8 @@ pub(crate) struct Scan {
     pub ir_version: Option<u64>,
     /// The version of ONNX's own operators.
     pub opset: Option<u64>,
+    /// Another version of them, which the model says as well.
+    pub second_opset: Option<u64>,
     /// Files that tensors are in, as the model names them; each once.
     pub locations: Vec<PathBuf>,
     /// Bytes that its messages, strings and lists of integers take in memory when they are decoded, as [`Kind::size`] weighs them.
@@ -92,7 +94,13 @@ impl Walk {
             }
         }
         match kind {
-            Kind::Opset if first.is_empty() || first == b"ai.onnx" => self.scan.opset = number,
+            Kind::Opset if first.is_empty() || first == b"ai.onnx" => {
+                let opset = number.unwrap_or_default();
+                match self.scan.opset {
+                    Some(other) if other != opset => self.scan.second_opset = Some(opset),
+                    _ => self.scan.opset = Some(opset),
+                }
+            }
             // Longer than any name of a file; its end has not been seen.
             Kind::Entry if first == b"location" && second.len() as u64 > STRING_MAX => return None,
             Kind::Entry if first == b"location" => {
@@ -242,6 +250,56 @@ mod tests {
         let scan = scanned(&bytes).expect("a model");
         assert_eq!((scan.opset, scan.locations.len()), (Some(6), 7));
         assert_eq!(scanned(&[0xa3, 0x06, 0x08, 0x01]), None, "a group that does not end");
+    }
+
+    #[test]
+    fn long_strings_are_stepped_over_unless_they_name_a_file() {
+        let long = "x".repeat(STRING_MAX as usize + 1);
+        let entry =
+            |key: &str, value: &str| StringStringEntryProto { key: Some(key.into()), value: Some(value.into()) };
+        let with = |extra: StringStringEntryProto| {
+            let mut model = model();
+            let opset = OperatorSetIdProto { domain: Some(long.clone()), version: Some(9) };
+            model.opset_import.push(opset);
+            let graph = model.graph.as_mut().expect("it has one");
+            graph.initializer.push(TensorProto { external_data: vec![extra], ..tensor("z") });
+            graph.initializer.push(tensor("last"));
+            scanned(&model.encode_to_vec())
+        };
+        for extra in [entry("checksum", &long), entry(&long, "location"), entry(&long, &long)] {
+            let scan = with(extra).expect("a model");
+            assert_eq!((scan.opset, scan.locations.len()), (Some(6), 8));
+            assert!(scan.locations.contains(&PathBuf::from("last")));
+        }
+        assert_eq!(with(entry("location", &long)), None);
+        let scan = with(entry("location", &long[1..])).expect("a model");
+        assert!(scan.locations.contains(&PathBuf::from(&long[1..])));
+    }
+
+    #[test]
+    fn a_key_that_other_readers_take_for_another_one_is_refused() {
+        // 2 to the 32nd, and the model's graph (field 7), whose initializer is in a file: readers of 32 bits find it.
+        let graph = GraphProto { initializer: vec![tensor("a")], ..GraphProto::default() }.encode_to_vec();
+        let mut bytes = vec![0xba, 0x80, 0x80, 0x80, 0x10];
+        let length = graph.len();
+        bytes.extend([length as u8 | 0x80, (length >> 7) as u8 | 0x80, (length >> 14) as u8]);
+        bytes.extend(graph);
+        assert_eq!(scanned(&bytes), None);
+        bytes[4] = 0x00;
+        assert_eq!(scanned(&bytes).expect("the same in 32 bits").locations, [PathBuf::from("a")]);
+    }
+
+    #[test]
+    fn two_versions_of_the_operators_are_both_found() {
+        let opset = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version };
+        let found = |opsets: [OperatorSetIdProto; 2]| {
+            let model = ModelProto { opset_import: opsets.into(), ..ModelProto::default() };
+            scanned(&model.encode_to_vec()).map(|scan| (scan.opset, scan.second_opset))
+        };
+        assert_eq!(found([opset("", Some(6)), opset("ai.onnx", Some(13))]), Some((Some(6), Some(13))));
+        assert_eq!(found([opset("ai.onnx", Some(13)), opset("", None)]), Some((Some(13), Some(0))));
+        assert_eq!(found([opset("", Some(6)), opset("ai.onnx", Some(6))]), Some((Some(6), None)));
+        assert_eq!(found([opset("", Some(6)), opset("other", Some(7))]), Some((Some(6), None)));
     }
 
     #[test]

@@ -26,12 +26,18 @@ pub(crate) enum Source<'a> {
 impl Source<'_> {
     /// Looks at a file that may be an ONNX model. Otherwise: one line with the path, the cause and the remedy.
     pub fn of(path: &Path) -> Result<Source<'static>, String> {
-        // Whatever is no sound protobuf is refused by ONNX Runtime, in words of its own.
-        let Some(scan) = scan(path) else { return Ok(Source::File) };
+        let failed = |cause: String| format!("{}: {cause}", path.display());
+        // ONNX Runtime opens whatever file a tensor names before it complains about the rest. So it never sees a protobuf whose
+        // names have not been seen here.
+        let Some(scan) = scan(path) else {
+            return if is_ort(path).map_err(failed)? { Ok(Source::File) } else { Err(failed(DAMAGED.into())) };
+        };
         for location in &scan.locations {
             check_location(path, location)?;
         }
-        let failed = |cause: String| format!("{}: {cause}", path.display());
+        if let (Some(first), Some(second)) = (scan.opset, scan.second_opset) {
+            return Err(failed(format!("it is of opset {first} and of opset {second} at once; export it again")));
+        }
         // A model says its operators' version since the third version of the representation.
         let is_old = match scan.opset {
             Some(opset) => opset < OPSET as u64,
@@ -56,10 +62,30 @@ impl Source<'_> {
     }
 }
 
+/// What a file is that could not be walked.
+const DAMAGED: &str = "it is damaged or not an ONNX model; its fields do not lie in one another as those of a protobuf do; copy \
+                       it again, or export it to ONNX";
+
+/// Whether ONNX Runtime reads a file as its own format, in which tensors are in no other file by a name that the model chooses.
+/// It goes by the ending of the name alone.
+fn is_ort(path: &Path) -> Result<bool, String> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
+    read.map_err(|error| cannot_be_read(&error))?;
+    match (start.get(4..) == Some(b"ORTM"), path.extension().is_some_and(|ending| ending == "ort")) {
+        (true, false) => Err("it is of ONNX Runtime's own format; give it a name that ends in .ort".to_string()),
+        (is_ort, _) => Ok(is_ort),
+    }
+}
+
+fn cannot_be_read(error: &std::io::Error) -> String {
+    format!("cannot be read: {error}; it has to be readable by this user")
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|error| format!("cannot be read: {error}; it has to be readable by this user"))?;
+    read.map_err(|error| cannot_be_read(&error))?;
     if bytes.len() as u64 > BYTES_MAX {
         return Err(format!("it is longer than {BYTES_MAX} bytes, which is the most of a protobuf; export it again"));
     }
@@ -132,5 +158,38 @@ mod tests {
         assert!(message.starts_with("it would take more than"), "{message}");
         let weights = old(&field(5, &field(4, &vec![0; 40 << 20])));
         assert!(looked_at(&weights).is_ok(), "floats take no more than in the file");
+    }
+
+    #[test]
+    fn what_cannot_be_walked_is_refused_unless_it_is_onnx_runtimes_own_format() {
+        // A model that is cut after the name of a file that it wants.
+        let entry = [field(1, b"location"), field(2, b"../outside")].concat();
+        let mut cut = field(7, &field(5, &field(13, &entry)));
+        cut.push(0x0a);
+        for bytes in [&cut[..], b"words", &[0x3b]] {
+            let message = looked_at(bytes).expect_err("it is damaged");
+            assert!(message.starts_with("it is damaged or not an ONNX model; "), "{message}");
+        }
+        let own = b"\x20\0\0\0ORTM\0\0";
+        let message = looked_at(own).expect_err("ONNX Runtime would take it for a protobuf");
+        assert!(message.ends_with("; give it a name that ends in .ort"), "{message}");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("m.ort");
+        std::fs::write(&path, own).expect("a file");
+        assert!(matches!(Source::of(&path), Ok(Source::File)));
+        // The name of a model's writer is no sign of it: the files of this one are looked at.
+        let model = [field(2, b"  ORTM"), field(7, &field(5, &field(13, &entry)))].concat();
+        assert!(looked_at(&model).expect_err("it is outside").contains("lies outside of the model's folder"));
+    }
+
+    #[test]
+    fn a_model_of_two_opsets_is_refused() {
+        let own = |domain: &[u8], version| field(8, &[&field(1, domain)[..], &[0x10, version]].concat());
+        for (first, second) in [(6, 13), (13, 6)] {
+            let bytes = [own(b"", first), own(b"ai.onnx", second), field(7, b"")].concat();
+            let message = looked_at(&bytes).expect_err("which one?");
+            assert_eq!(message, format!("it is of opset {first} and of opset {second} at once; export it again"));
+        }
+        assert!(looked_at(&[own(b"", 13), own(b"ai.onnx", 13), field(7, b"")].concat()).is_ok());
     }
 }

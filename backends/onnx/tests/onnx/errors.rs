@@ -33,9 +33,9 @@ fn files_that_are_not_models_are_refused_with_cause_and_remedy() {
     let whole = std::fs::read(path_of("two_by_two.onnx")).expect("a model");
     let cases: [(&str, &[u8], &str); 6] = [
         ("empty", b"", "is empty; "),
-        ("words", b"this is not a model", "it is damaged or not an ONNX model; ONNX Runtime 1."),
+        ("words", b"this is not a model", "it is damaged or not an ONNX model; its fields"),
         ("zeros", &[0; 4096], "it is damaged or not an ONNX model; ONNX Runtime 1."),
-        ("cut", &whole[..whole.len() - 7], "it is damaged or not an ONNX model; ONNX Runtime 1."),
+        ("cut", &whole[..whole.len() - 7], "it is damaged or not an ONNX model; its fields"),
         ("archive", b"PK\x03\x04rest", "is a zip archive, such as PyTorch"),
         ("graph", b"\x0a\x09\x0a\x01x\x12\x04Relu", "is a TensorFlow graph and not an ONNX model; "),
     ];
