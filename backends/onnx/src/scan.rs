@@ -151,7 +151,7 @@ impl Walk {
     /// field than this one.
     fn key(&mut self) -> Option<(u64, u64)> {
         let key = self.varint()?;
-        (key <= u64::from(u32::MAX)).then_some((key >> 3, key & 7))
+        u32::try_from(key).is_ok().then_some((key >> 3, key & 7))
     }
 
     /// A string; of one that is too long, one byte more than [`STRING_MAX`].

@@ -125,8 +125,10 @@ impl Kind {
     /// than the one byte that it may have in the file.
     pub fn size_of_field(self, field: u64, length: u64) -> u64 {
         let times = match (self, field) {
-            (Kind::Tensor, 1 | 7 | 11) | (Kind::Attribute, 8) => 8,
-            (Kind::Sparse, 3) | (Kind::Sharding | Kind::IntegerList, 2) => 8,
+            (Kind::Tensor, 1 | 7 | 11)
+            | (Kind::Attribute, 8)
+            | (Kind::Sparse, 3)
+            | (Kind::Sharding | Kind::IntegerList, 2) => 8,
             (Kind::Tensor, 5) => 4,
             _ => 0,
         };
