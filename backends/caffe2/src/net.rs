@@ -1,6 +1,6 @@
 //! Nets as they lie in their files: operators that are decoded one at a time, each after its parts have been counted.
 
-use crate::proto::OperatorDef;
+use crate::proto::{Argument, OperatorDef};
 use crate::wire::{Damaged, Fields};
 use prost::Message;
 
@@ -52,6 +52,45 @@ impl<'a> Net<'a> {
         }
         Ok(net)
     }
+
+    /// All of its operators, decoded, if they do not take too much memory together.
+    pub fn decoded(&self) -> Result<Vec<OperatorDef>, String> {
+        let bytes: usize =
+            self.operators.iter().map(|operator| size_of::<OperatorDef>() + decoded_bytes(operator)).sum();
+        if bytes > DECODED_BYTES_MAX {
+            return Err(format!(
+                "its operators take more than {DECODED_BYTES_MAX} bytes of memory, which no net needs; export it again"
+            ));
+        }
+        self.operators.iter().map(|bytes| operator(bytes)).collect()
+    }
+}
+
+/// Bytes of memory for all operators of a net. Those of the model zoo take some megabytes.
+const DECODED_BYTES_MAX: usize = 256 << 20;
+/// The least that an allocator takes for anything.
+const ALLOCATION: usize = 32;
+
+/// What the parts of an operator take in memory when it is decoded; none if it is damaged, and decoding will end there.
+fn decoded_bytes(operator: &[u8]) -> usize {
+    let string = size_of::<String>() + ALLOCATION;
+    let of_field = |field| match field {
+        Ok((5, Some(argument))) => size_of::<Argument>() + ALLOCATION + argument_bytes(argument),
+        Ok((_, Some(bytes))) => string + <[u8]>::len(bytes),
+        _ => 0,
+    };
+    Fields::of(operator).map(of_field).sum()
+}
+
+/// The same of an argument. Each number may have a byte of its own, and is of eight in memory.
+fn argument_bytes(argument: &[u8]) -> usize {
+    let of_field = |field| match field {
+        Ok((6, Some(packed))) => 8 * <[u8]>::len(packed),
+        Ok((_, Some(bytes))) => size_of::<String>() + ALLOCATION + bytes.len(),
+        Ok((_, None)) => 8,
+        Err(Damaged) => 0,
+    };
+    Fields::of(argument).map(of_field).sum()
 }
 
 const NOT_A_NET: &str = "is damaged or no net of Caffe2 (a NetDef); copy it again, or export the net again";
@@ -114,6 +153,27 @@ mod tests {
         bytes.extend([0x3a, 0].repeat(STRINGS_MAX + 1));
         let error = operator(&bytes).expect_err("too many");
         assert!(error.starts_with("has more than 100000 strings"), "{error}");
+    }
+
+    #[test]
+    fn operators_that_take_too_much_memory_together_are_refused_before_any_is_decoded() {
+        // An operator with arguments that have nothing in them (field 5), one whose argument has packed integers (field 6 of
+        // it), and one with blobs without names (field 1).
+        let mut integers = vec![0x2a];
+        prost::encode_length_delimiter(1_000_004, &mut integers).expect("memory");
+        integers.push(0x32);
+        prost::encode_length_delimiter(1_000_000, &mut integers).expect("memory");
+        integers.resize(integers.len() + 1_000_000, 0);
+        for (content, count) in [([0x2a, 0].repeat(1_000), 2_000), (integers, 40), ([0x0a, 0].repeat(50_000), 100)] {
+            let mut operator = vec![0x12];
+            prost::encode_length_delimiter(content.len(), &mut operator).expect("memory");
+            operator.extend(&content);
+            let net = |count| operator.repeat(count);
+            assert_eq!(Net::read(&net(3)).expect("a net").decoded().expect("three are few").len(), 3);
+            let bytes = net(count);
+            let error = Net::read(&bytes).expect("a net").decoded().map(|all| all.len()).expect_err("too many");
+            assert!(error.starts_with("its operators take more than 268435456 bytes of memory"), "{error}");
+        }
     }
 
     #[test]

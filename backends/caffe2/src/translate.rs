@@ -45,7 +45,7 @@ pub(crate) fn model(
     wanted: &str,
     options: &Options,
 ) -> Result<ModelProto, String> {
-    let operators = predict.operators.iter().map(|bytes| net::operator(bytes)).collect::<Result<Vec<_>, _>>()?;
+    let operators = predict.decoded()?;
     if operators.iter().all(fill::is_fill) {
         let remedy = "if this file and the init_net are swapped, give each the other's name";
         return Err(format!("makes weights and nothing else; {remedy}"));
