@@ -3,7 +3,6 @@
 //! All three may have something before these names, such as `squeezenet.predict_net.pb`, the same for all of them.
 
 use crate::net;
-use crate::wire::Fields;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -119,32 +118,3 @@ fn cannot_be_read(path: &Path, error: &std::io::Error) -> String {
 pub(crate) fn of(path: &Path) -> impl Fn(String) -> String {
     move |cause| format!("{}: {cause}", path.display())
 }
-
-/// Whether this looks like a net of Caffe2: a folder with a predict_net, or a file whose first operator is one. To be
-/// asked where the operator has not said what a model is; [`Backend::open`](graphpiped_backend_api::Backend::open) says
-/// what is wrong with it.
-pub fn is_caffe2(path: &Path) -> bool {
-    if path.is_dir() {
-        return predict_in(path).is_ok();
-    }
-    if !path.is_file() {
-        return false;
-    }
-    let mut start = Vec::new();
-    if File::open(path).and_then(|file| file.take(START_BYTES).read_to_end(&mut start)).is_err() {
-        return false;
-    }
-    // Field 2 of a net is an operator, and field 4 of an operator says which. The graphs of others have something else
-    // there.
-    let first = Fields::of(&start).map_while(Result::ok).find_map(|(number, bytes)| bytes.filter(|_| number == 2));
-    let operator = first.and_then(|bytes| net::operator(bytes).ok());
-    operator.is_some_and(|operator| is_name(operator.kind()) && !operator.output.is_empty())
-}
-
-/// Whether this may be the name of an operator.
-fn is_name(kind: &str) -> bool {
-    !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// Enough for the name of a net and its first operator, unless that is a large weight.
-const START_BYTES: u64 = 1 << 20;

@@ -25,8 +25,6 @@ mod uses;
 mod value_info;
 mod wire;
 
-pub use files::is_caffe2;
-
 use files::{Files, INIT_BYTES_MAX, PREDICT_BYTES_MAX, VALUE_INFO_BYTES_MAX, of};
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_backend_onnx::{Locations, OnnxBackend};

@@ -1,9 +1,9 @@
 //! What a bad net gets when it is opened: one line that says what, where and what to do.
 
 use crate::nets::{Argument, Files, net, operator, weight};
-use crate::support::{open, path_of, refused, try_open};
+use crate::support::{path_of, refused, try_open};
 use graphpiped_backend_api::{Backend, OpenError, Options};
-use graphpiped_backend_caffe2::{Caffe2Backend, is_caffe2};
+use graphpiped_backend_caffe2::Caffe2Backend;
 use graphpiped_backend_onnx::Locations;
 use std::path::Path;
 
@@ -233,23 +233,4 @@ fn a_bad_net_is_reported_even_without_the_library() {
     let nowhere = || Caffe2Backend::new(Locations { explicit: Some("/no/such.so".into()), ..Locations::default() });
     let error = nowhere().open(Path::new("/no/such_predict_net.pb"), &Options::default()).err().expect("no such file");
     assert!(matches!(&error, OpenError::Model(message) if message.starts_with("/no/such_predict_net.pb: ")), "{error}");
-}
-
-#[test]
-fn nets_are_told_from_other_files() {
-    let golden = path_of("golden/vgg");
-    assert!(is_caffe2(&golden) && is_caffe2(&golden.join("predict_net.pb")) && is_caffe2(&golden.join("init_net.pb")));
-    assert!(!is_caffe2(&golden.join("value_info.json")) && !is_caffe2(&path_of("golden")));
-    let onnx = Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx/tests/models");
-    let models = onnx.read_dir().expect("the models").map(|entry| entry.expect("an entry").path());
-    assert_eq!(models.filter(|path| is_caffe2(path)).count(), 0);
-    // A graph of TensorFlow begins with a node: a name, an operator, and what it reads.
-    let node = b"\x0a\x0b\x0a\x01x\x12\x06Square";
-    // A SavedModel has a message where an operator says which it is.
-    let saved = b"\x08\x01\x12\x0c\x12\x02ab\x22\x06\x0a\x04loss";
-    let files = Files::with(&[("graph.pb", node), ("saved_model.pb", saved), ("empty.pb", b"")]);
-    for name in ["graph.pb", "saved_model.pb", "empty.pb"] {
-        assert!(!is_caffe2(&files.file(name)), "{name}");
-    }
-    assert_eq!(open("golden/vgg").signature().outputs.len(), 1);
 }
