@@ -2,7 +2,7 @@
 
 use crate::{Format, unreadable};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The graph in the folder of a SavedModel.
 const SAVED_MODEL: &str = "saved_model.pb";
@@ -97,11 +97,11 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// As many as any SavedModel's folder has, by far.
+/// As many as any SavedModel's folder has, by far, with all folders in it.
 const ENTRIES_MAX: usize = 10_000;
 
-/// Bytes of a model: of its file, of all files of its folder, or of those that belong together by their names. Weights that an
-/// ONNX model keeps in other files are not counted.
+/// Bytes of a model, to be shown: of its file, of all files of its folder, or of those that belong together by their names. Weights
+/// that an ONNX model keeps in other files are not counted, nor is what cannot be looked at, but for the model's path itself.
 pub fn model_bytes(path: &Path) -> io::Result<u64> {
     let name = name_of(path);
     let is_folder = path.is_dir();
@@ -113,9 +113,14 @@ pub fn model_bytes(path: &Path) -> io::Result<u64> {
     if let Some(begin) = name.strip_suffix(SYMBOL).or(Some(name).filter(|_| is_prefix)) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_of_it = |name: &String| name.strip_prefix(begin).is_some_and(is_of_mxnet);
-        return entries(folder)?.into_iter().filter(is_of_it).map(|name| Ok(folder.join(name).metadata()?.len())).sum();
+        let length = |name: String| folder.join(name).metadata().map_or(0, |metadata| metadata.len());
+        return Ok(entries(folder)?.into_iter().filter(is_of_it).map(length).sum());
     }
-    if is_folder { folder_bytes(path, FOLDERS_MAX) } else { Ok(path.metadata()?.len()) }
+    if is_folder {
+        let mut left = ENTRIES_MAX;
+        return Ok(folder_bytes(path, FOLDERS_MAX, &mut left));
+    }
+    Ok(path.metadata()?.len())
 }
 
 /// Whether a name goes on behind the prefix as those of MXNet's files do.
@@ -126,16 +131,22 @@ fn is_of_mxnet(rest: &str) -> bool {
 /// A SavedModel's folders lie two deep; links may lead in circles.
 const FOLDERS_MAX: usize = 4;
 
-fn folder_bytes(folder: &Path, depth: usize) -> io::Result<u64> {
-    let mut sum = 0;
-    for name in entries(folder)? {
-        let path: PathBuf = folder.join(name);
-        let metadata = path.metadata()?;
+/// Bytes of the files in a folder, of which so many entries may still be looked at. What cannot be looked at counts for nothing:
+/// a model may be sound with it, and this is for people to see.
+fn folder_bytes(folder: &Path, depth: usize, left: &mut usize) -> u64 {
+    let mut sum = 0_u64;
+    for entry in folder.read_dir().into_iter().flatten() {
+        if *left == 0 {
+            break;
+        }
+        *left -= 1;
+        let Ok(path) = entry.map(|entry| entry.path()) else { continue };
+        let Ok(metadata) = path.metadata() else { continue };
         if metadata.is_file() {
-            sum += metadata.len();
+            sum = sum.saturating_add(metadata.len());
         } else if metadata.is_dir() && depth > 1 {
-            sum += folder_bytes(&path, depth - 1)?;
+            sum = sum.saturating_add(folder_bytes(&path, depth - 1, left));
         }
     }
-    Ok(sum)
+    sum
 }

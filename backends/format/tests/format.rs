@@ -3,6 +3,7 @@
 
 use graphpiped_model_format::{Format, expect, model_bytes, recognise};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -161,6 +162,36 @@ fn a_saved_model_is_a_folder() {
     let text = self::folder();
     write(text.path(), "saved_model.pbtxt", b"");
     assert!(refusal(text.path()).expect_err("text").contains("as text and no saved_model.pb; "));
+}
+
+#[test]
+fn what_cannot_be_looked_at_in_a_folder_counts_for_nothing() {
+    let folder = folder();
+    let path = folder.path();
+    write(path, "saved_model.pb", b"12");
+    write(path, "variables/variables.index", b"345");
+    // Neither leads anywhere; the second one for ever.
+    for (to, link) in [("absent", "assets"), ("circle", "circle")] {
+        symlink(to, path.join(link)).expect("a link");
+    }
+    assert_eq!(model_bytes(path).expect("it can be shown"), 5);
+    write(path, "net-symbol.json", b"{}");
+    symlink("absent", path.join("net-0000.params")).expect("a link");
+    assert_eq!(model_bytes(&path.join("net")).expect("it can be shown"), 2);
+}
+
+#[test]
+fn no_more_than_ten_thousand_entries_of_a_folder_are_counted() {
+    let folder = folder();
+    // Three links lead back to the folder, so that the same files lie in it again and again.
+    for name in 0..3_000 {
+        write(folder.path(), &format!("{name}"), b"x");
+    }
+    for link in ["a", "b", "c"] {
+        symlink(".", folder.path().join(link)).expect("a link");
+    }
+    let bytes = model_bytes(folder.path()).expect("it can be shown");
+    assert!((9_900..=10_000).contains(&bytes), "{bytes}");
 }
 
 #[test]
