@@ -148,6 +148,7 @@ fn options(settings: &ModelSettings) -> Options {
         outputs: settings.outputs.clone(),
         signature: settings.signature.clone(),
         trust_native: settings.trust_native,
+        is_isolated: settings.isolation == IsolationMode::Process,
     }
 }
 

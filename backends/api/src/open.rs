@@ -15,12 +15,15 @@ pub struct Options {
     /// Whether a model that consists of machine code may be loaded (an AOTInductor package): it can do whatever the
     /// daemon can.
     pub trust_native: bool,
+    /// Whether the framework's process serves this model alone, so that its end is nobody else's.
+    pub is_isolated: bool,
 }
 
 impl Default for Options {
     /// One thread: on small machines many runs beside each other beat one run on many threads.
     fn default() -> Options {
-        Options { intra_threads: 1, inputs: Vec::new(), outputs: Vec::new(), signature: None, trust_native: false }
+        let (inputs, outputs, signature) = (Vec::new(), Vec::new(), None);
+        Options { intra_threads: 1, inputs, outputs, signature, trust_native: false, is_isolated: false }
     }
 }
 

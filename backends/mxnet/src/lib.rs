@@ -30,8 +30,8 @@
 //! Exceptions of its C++ come back as errors. What it would not look at is looked at here: lengths in files, numbers of nodes
 //! and of their outputs, and tensors that do not fit their new shape. That leaves graphs within nodes (loops and branches), whose
 //! numbers only MXNet reads, and operators to which *values* are places in memory and that do not look where those are: 1.9.1
-//! reads far outside for the lengths that `SequenceLast` is given, and ends the process. Where such a model comes from strangers, or
-//! its lengths do, it belongs into a process of its own.
+//! reads far outside for the lengths that `SequenceLast` is given, and ends the process. A model that takes such values from an
+//! input is opened in a process of its own alone; see `unchecked`. A model that comes from strangers belongs there in any case.
 
 mod entries;
 mod environment;
@@ -50,6 +50,7 @@ mod shapes;
 mod signals;
 mod symbol;
 mod types;
+mod unchecked;
 mod words;
 
 pub use environment::ENVIRONMENT;

@@ -13,6 +13,7 @@ use crate::params::{self, Params};
 use crate::predictor::Recipe;
 use crate::shapes::{self, Found, Sizes};
 use crate::symbol::{self, Symbol};
+use crate::unchecked::{self, Unchecked};
 use crate::words;
 use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, TensorSpec};
 use std::ffi::CString;
@@ -166,6 +167,7 @@ fn examine(library: &'static Library, read: &Read, options: &Options) -> Result<
         Ok((entries, gives))
     })?;
     let taken = interface::inputs(read, options, &gives)?;
+    refuse_unchecked(read, options, &gives, &taken)?;
     if let Some(input) = taken.iter().find(|input| input.number != 0 && !gives.partial.is_empty()) {
         let cause =
             format!("input {} is {}, and with layers as outputs MXNet takes float32 alone", input.name, input.dtype);
@@ -182,6 +184,21 @@ fn examine(library: &'static Library, read: &Read, options: &Options) -> Result<
     shared.base.clone_from(&found.base);
     shared.needs_params = making(|making| shared.infer(&shared.base, false, making)).is_err();
     Ok(Examined { shared: Arc::new(shared), taken, gives, found })
+}
+
+/// Refuses what lets a client choose which memory is read, where others would be hurt.
+fn refuse_unchecked(read: &Read, options: &Options, gives: &Gives, taken: &[Taken]) -> Result<(), String> {
+    let inputs: Vec<_> = taken.iter().map(|input| input.node).collect();
+    let Some(Unchecked { node, operator, input }) =
+        unchecked::find(&read.symbol, &gives.nodes, &inputs).filter(|_| !options.is_isolated)
+    else {
+        return Ok(());
+    };
+    let input = read.symbol.name(input);
+    Err(format!(
+        "node {node} ({operator}) reads memory at places that input {input} says, and MXNet does not look whether they are in the \
+         tensor; serve the model with isolation = \"process\""
+    ))
 }
 
 /// How shapes of outputs follow from those of inputs.

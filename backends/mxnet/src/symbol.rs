@@ -98,6 +98,17 @@ impl Symbol {
         leads
     }
 
+    /// Its nodes that are no variables.
+    pub fn operators(&self) -> impl Iterator<Item = Operator<'_>> {
+        let operators = self.graph.nodes.iter().enumerate().filter(|(_, node)| !node.is_variable());
+        operators.map(|(index, node)| {
+            let mut within = Vec::new();
+            node.kinds_within(&mut within);
+            let arguments = node.inputs.iter().map(|entry| entry[0]).collect();
+            Operator { node: index, name: &node.name, kind: &node.op, arguments, within }
+        })
+    }
+
     /// Nodes that only give a tensor another shape, each with what it gets.
     pub fn reshaped(&self) -> impl Iterator<Item = (usize, (usize, usize))> {
         let nodes = self.graph.nodes.iter().enumerate();
@@ -131,6 +142,20 @@ impl Symbol {
         }
         json.to_string()
     }
+}
+
+/// A node that computes something.
+pub(crate) struct Operator<'a> {
+    /// Its number.
+    pub node: usize,
+    /// Its name.
+    pub name: &'a str,
+    /// What MXNet calls the operator.
+    pub kind: &'a str,
+    /// The nodes that it takes its arguments from, in their order.
+    pub arguments: Vec<usize>,
+    /// The operators in graphs within it, such as that of a loop.
+    pub within: Vec<&'a str>,
 }
 
 /// An entry that was found to be one.
@@ -185,6 +210,14 @@ type Entry = Vec<usize>;
 impl Node {
     fn is_variable(&self) -> bool {
         self.op == "null"
+    }
+
+    /// The operators in the graphs within it, and within those.
+    fn kinds_within<'a>(&'a self, kinds: &mut Vec<&'a str>) {
+        for node in self.subgraphs.iter().flat_map(|graph| &graph.nodes) {
+            kinds.push(&node.op);
+            node.kinds_within(kinds);
+        }
     }
 
     fn attribute(&self, name: &str) -> Option<&str> {

@@ -126,7 +126,8 @@ impl FromProcess {
 }
 
 fn write_options(options: &Options, message: &mut Vec<u8>) {
-    let Options { intra_threads, inputs, outputs, signature, trust_native } = options;
+    // Whoever reads this is the model's process, so it need not be told that it is.
+    let Options { intra_threads, inputs, outputs, signature, trust_native, is_isolated: _ } = options;
     message.number(*intra_threads as u64);
     for names in [inputs, outputs] {
         message.number(names.len() as u64);
@@ -153,6 +154,7 @@ fn read_options(reader: &mut Reader<'_>) -> Result<Options, Garbage> {
         outputs,
         signature: is_said.then_some(signature),
         trust_native: reader.flag()?,
+        is_isolated: true,
     })
 }
 
@@ -237,6 +239,7 @@ mod tests {
             outputs: vec!["c".into()],
             signature: Some(String::new()),
             trust_native: true,
+            is_isolated: false,
         };
         let path = Path::new(OsStr::from_bytes(b"/m/\xff.onnx")).to_path_buf();
         let message = written(&ToProcess::Open { backend: "onnx".into(), path: path.clone(), options });
@@ -245,6 +248,7 @@ mod tests {
         };
         assert_eq!((backend.as_str(), read), ("onnx", path));
         assert_eq!((options.intra_threads, options.trust_native), (3, true));
+        assert!(options.is_isolated, "what the process opens, it serves alone");
         assert_eq!((options.inputs, options.outputs), (vec!["a".into(), "b:0".into()], vec!["c".to_string()]));
         assert_eq!(options.signature.as_deref(), Some(""));
     }

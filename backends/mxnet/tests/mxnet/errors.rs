@@ -183,6 +183,29 @@ fn an_operator_that_nobody_knows_is_named() {
 }
 
 #[test]
+fn memory_at_places_that_a_client_chooses_is_read_in_a_process_of_the_models_own_alone() {
+    let folder = copy_of("double");
+    let symbol = folder.path().join("double-symbol.json");
+    let variable = |name: &str, shape: &str| {
+        format!(r#"{{"op": "null", "name": "{name}", "attrs": {{"__shape__": "{shape}"}}, "inputs": []}}"#)
+    };
+    let last = r#"{"op": "SequenceLast", "name": "last", "attrs": {"use_sequence_length": "True"},
+        "inputs": [[0, 0, 0], [1, 0, 0]]}"#;
+    let (x, lengths) = (variable("x", "(2, 2, 3)"), variable("lengths", "(2,)"));
+    let json = format!(r#"{{"nodes": [{x}, {lengths}, {last}], "arg_nodes": [0, 1], "heads": [[2, 0, 0]]}}"#);
+    fs::write(&symbol, json).expect("a file");
+    let message = refused(&symbol, &Options::default());
+    assert_eq!(
+        message,
+        "node last (SequenceLast) reads memory at places that input lengths says, and MXNet does not look whether they are in \
+         the tensor; serve the model with isolation = \"process\""
+    );
+    let isolated = Options { is_isolated: true, ..Options::default() };
+    let model = backend().open(&symbol, &isolated).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(model.signature().outputs[0].name, "last");
+}
+
+#[test]
 fn no_flipped_or_missing_byte_of_a_file_does_worse_than_an_error() {
     let folder = copy_of("convolution");
     let path = folder.path().join("convolution");
