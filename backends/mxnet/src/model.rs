@@ -9,7 +9,7 @@ use crate::instance::{MxnetInstance, Plan};
 use crate::interface::{self, Gives, Taken};
 use crate::library::Library;
 use crate::manifest::{self, Manifest};
-use crate::params::{self, Params};
+use crate::params::{self, Digest, Params};
 use crate::predictor::Recipe;
 use crate::shapes::{self, Found, Sizes};
 use crate::symbol::{self, Symbol};
@@ -64,8 +64,8 @@ impl Read {
 pub(crate) struct MxnetModel {
     plan: Arc<Plan>,
     params: PathBuf,
-    /// What is in the file of parameters: later instances read it again, and it has to be the same.
-    described: Params,
+    /// Of the file of parameters: later instances read it again, and it has to be the same.
+    digest: Digest,
     /// Of the first instance, until somebody wants one.
     first: Mutex<Option<Handles>>,
     effective_options: Vec<(String, String)>,
@@ -82,6 +82,7 @@ impl MxnetModel {
     ) -> Result<MxnetModel, OpenError> {
         let failed = |cause: String| of_cause(&path.display().to_string(), &cause);
         let Examined { shared, taken, gives, found } = examine(library, &read, options).map_err(failed)?;
+        let digest = Digest::of(&read.file);
         let handles = Handles::new(Arc::clone(&shared), read.file).map_err(|error| failed(words_of(error)))?;
         let dtypes = handles.output_dtypes().map_err(|cause| failed(format!("{cause}; cast it in the symbol")))?;
         let mut signature = Signature::default();
@@ -100,7 +101,7 @@ impl MxnetModel {
         Ok(MxnetModel {
             plan,
             params: read.files.params,
-            described: read.params,
+            digest,
             first: Mutex::new(Some(handles)),
             effective_options,
             path: path.display().to_string(),
@@ -112,8 +113,7 @@ impl MxnetModel {
         let failed = |cause: String| of_cause(&self.path, &cause);
         let shown = self.params.display();
         let file = files::read(&self.params, params::BYTES_MAX).map_err(|cause| failed(format!("{shown}: {cause}")))?;
-        let is_same = Params::read(&file).is_ok_and(|params| params == self.described);
-        if !is_same {
+        if Digest::of(&file) != self.digest {
             return Err(failed(format!("{shown}: has changed since the model was opened; open it again")));
         }
         Handles::new(Arc::clone(&self.plan.shared), file).map_err(|error| failed(words_of(error)))

@@ -13,6 +13,7 @@
 //! An array of rank 0 ends behind its rank. 0xf993faca is 0xf993fac9 with axes as NumPy has them, whose rank 0 is one number.
 
 use crate::types;
+use std::hash::{DefaultHasher, Hasher};
 
 /// The most bytes of a file: MXNet's interface counts them in an `int`.
 pub(crate) const BYTES_MAX: u64 = i32::MAX as u64;
@@ -63,6 +64,23 @@ impl Params {
             }
         }
         Ok(params)
+    }
+}
+
+/// What a file is known by when it is read again: its length, and a hash of all of it. Whoever can write it needs no deceit to
+/// serve other parameters, so the hash is a cheap one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    bytes: usize,
+    hash: u64,
+}
+
+impl Digest {
+    /// Of a file that has been read.
+    pub fn of(file: &[u8]) -> Digest {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(file);
+        Digest { bytes: file.len(), hash: hasher.finish() }
     }
 }
 
