@@ -7,7 +7,7 @@ use crate::entries::Entries;
 use crate::graph::{Graph, Names, c_string};
 use crate::home::Making;
 use crate::library::Library;
-use crate::manifest::Outlet;
+use crate::manifest::{Outlet, twice};
 use crate::model::Read;
 use crate::symbol::Variable;
 use crate::types;
@@ -180,6 +180,9 @@ pub(crate) fn gives(
     } else {
         options.outputs.clone()
     };
+    if let Some(name) = twice(&wanted) {
+        return Err(format!("`outputs` names {name:?} twice; name it once"));
+    }
     let is_called = |head: &String, name: &String| head == name || head.strip_suffix(OUTPUT) == Some(name);
     let found: Option<Vec<usize>> =
         wanted.iter().map(|name| heads.iter().position(|head| is_called(head, name))).collect();

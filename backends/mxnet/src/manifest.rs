@@ -15,6 +15,7 @@ use graphpipe_schema::DType;
 use graphpipe_schema::shape::RANK_MAX;
 use graphpiped_backend_api::Dim;
 use serde::Deserialize;
+use std::collections::HashSet;
 
 /// The most bytes of a manifest.
 pub(crate) const BYTES_MAX: u64 = 1 << 20;
@@ -56,12 +57,23 @@ impl Manifest {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "))
         })?;
+        for (key, outlets) in [("inputs", &manifest.inputs), ("outputs", &manifest.outputs)] {
+            if let Some(name) = twice(outlets.iter().map(|outlet| &outlet.name)) {
+                return Err(format!("{key}: {name:?} is there twice; say what it is once"));
+            }
+        }
         for outlet in manifest.inputs.iter().chain(&manifest.outputs) {
             outlet.dtype()?;
             outlet.dims()?;
         }
         Ok(manifest)
     }
+}
+
+/// The first name that was there before.
+pub(crate) fn twice<'a>(names: impl IntoIterator<Item = &'a String>) -> Option<&'a String> {
+    let mut before = HashSet::new();
+    names.into_iter().find(|name| !before.insert(*name))
 }
 
 impl Outlet {
@@ -115,6 +127,8 @@ mod tests {
             ("[[inputs]]\nname = \"a\"\nshape = []\n", "a: a shape has 1 to 16 axes"),
             ("[[inputs]]\nname = \"a\"\ndtype = \"float\"\n", "a: there is no dtype \"float\""),
             ("[[inputs]\n", "line 1: "),
+            ("inputs = [{ name = \"a\" }, { name = \"a\" }]", "inputs: \"a\" is there twice; say what it is once"),
+            ("outputs = [{ name = \"b\" }, { name = \"b\" }]", "outputs: \"b\" is there twice; say what it is once"),
         ];
         for (text, expected) in cases {
             let message = Manifest::read(text.as_bytes()).expect_err(expected);

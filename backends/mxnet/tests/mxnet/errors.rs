@@ -168,6 +168,9 @@ fn names_in_options_are_compared_with_the_model() {
         message,
         "there is no output \"total\"; its outputs are: sum, whole; and every layer that has one output"
     );
+    let sums = vec!["sum".to_string(), "whole".to_string(), "sum".to_string()];
+    let twice = Options { outputs: sums, ..Options::default() };
+    assert_eq!(refused(&path, &twice), "`outputs` names \"sum\" twice; name it once");
     let message = refused(&path_of("identity_int64"), &outputs("none"));
     assert!(message.starts_with("there is no output"), "{message}");
 }
