@@ -63,7 +63,7 @@ impl Instance for MxnetInstance {
         for slot in outputs {
             let spec = &plan.signature.outputs[slot.index];
             let produced = produced(ready, plan.outputs[slot.index], spec.dtype, slot.prepared.as_mut());
-            slot.produced = Some(produced.map_err(refused)?);
+            slot.produced = Some(produced?);
         }
         Ok(())
     }
@@ -142,21 +142,32 @@ fn produced(
     output: usize,
     dtype: DType,
     prepared: Option<&mut Prepared<'_>>,
-) -> Result<Produced, String> {
+) -> Result<Produced, RunError> {
     let shape = ready.outputs[output];
-    let bytes = shape.bytes(dtype).ok_or("an output has no size")?;
     let elements = shape.elements().and_then(|elements| u32::try_from(elements).ok());
-    let elements = elements.ok_or_else(|| format!("an output has more than {} elements", u32::MAX))?;
+    let sized = shape.bytes(dtype).zip(elements);
+    let too_many = || RunError::Model(format!("an output has more than {} elements", u32::MAX));
+    let (bytes, elements) = sized.ok_or_else(too_many)?;
     if let Some(prepared) = prepared.filter(|prepared| prepared.shape == shape && prepared.bytes.len() as u64 == bytes)
     {
-        ready.predictor.output(output, dtype, elements, prepared.bytes)?;
+        ready.predictor.output(output, dtype, elements, prepared.bytes).map_err(refused)?;
         return Ok(Produced::InPlace);
     }
-    // As many whole words as the bytes need, because words are aligned for every type.
-    let mut words = vec![0_u64; (bytes as usize).div_ceil(8)];
+    let mut words = zeroed(bytes as usize)?;
     let memory: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-    ready.predictor.output(output, dtype, elements, &mut memory[..bytes as usize])?;
+    ready.predictor.output(output, dtype, elements, &mut memory[..bytes as usize]).map_err(refused)?;
     Ok(Produced::Lent { shape, dtype, owner: Arc::new(Copied { words, bytes: bytes as usize }) })
+}
+
+/// As many whole words as the bytes need, because words are aligned for every type. How many that is, a client may choose, so
+/// there may be no memory for them.
+fn zeroed(bytes: usize) -> Result<Vec<u64>, RunError> {
+    let mut words = Vec::new();
+    let count = bytes.div_ceil(8);
+    let none = |_| RunError::Machine(format!("there is no memory for an output of {bytes} bytes"));
+    words.try_reserve_exact(count).map_err(none)?;
+    words.resize(count, 0);
+    Ok(words)
 }
 
 /// A copy of an output.
@@ -179,5 +190,17 @@ fn not_made(failed: Failed) -> RunError {
     match failed {
         Failed::Refused(cause) => refused(cause),
         Failed::Ended => RunError::Framework("MXNet has ended here; start the daemon anew".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_there_is_not_is_an_error() {
+        assert_eq!(zeroed(9).map(|words| words.len()), Ok(2));
+        let expected = format!("there is no memory for an output of {} bytes", usize::MAX);
+        assert_eq!(zeroed(usize::MAX), Err(RunError::Machine(expected)));
     }
 }

@@ -46,6 +46,11 @@ impl Symbol {
         };
         let graph: Graph = serde_json::from_slice(json).map_err(is_none)?;
         graph.check().map_err(|cause| format!("is damaged ({cause}); copy it again"))?;
+        if let Some(node) = graph.nodes.iter().position(|node| node.name.contains(char::is_control)) {
+            return Err(format!(
+                "cannot be served: the name of node {node} has control characters; give it another one"
+            ));
+        }
         let json = serde_json::from_slice(json).map_err(is_none)?;
         let variables = graph.variables();
         let mut names = HashSet::new();
@@ -388,6 +393,13 @@ mod tests {
         let nodes = r#"{"op": "null", "name": "x"}, {"op": "null", "name": "x"}"#;
         let message = read(nodes, "[[0, 0, 0]]").expect_err("which is which?");
         assert_eq!(message, "cannot be served: it has several variables \"x\"; give them names of their own");
+    }
+
+    #[test]
+    fn names_that_are_no_text_for_people_are_refused() {
+        let message = read(r#"{"op": "null", "name": "x"}, {"op": "f", "name": "y\n\u001b[2J"}"#, "[[1, 0, 0]]");
+        let expected = "cannot be served: the name of node 1 has control characters; give it another one";
+        assert_eq!(message, Err(expected.to_string()));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 pub(crate) fn one_line(message: &str) -> String {
     let message = message.split("\nStack trace:").next().unwrap_or_default();
     let message = message.trim_start().strip_prefix("MXNetError: ").unwrap_or(message);
+    // MXNet quotes names of the model, which may have anything in them.
+    let message = message.replace(char::is_control, " ");
     let words = message.split_whitespace().filter(|word| !is_time(word));
     let line = words.collect::<Vec<_>>().join(" ");
     if line.is_empty() { "it does not say why".to_string() } else { line }
@@ -35,6 +37,7 @@ mod tests {
              Input data should be 4D in batch"
         );
         assert_eq!(one_line("MXNetError: Failed [1] [a]"), "Failed [1] [a]");
+        assert_eq!(one_line("no \u{1b}[2Jnode\0 a\u{85}b"), "no [2Jnode a b");
         assert_eq!(one_line(""), "it does not say why");
         assert!(is_of_the_machine("MXNetError: Failed to allocate CPU Memory\nStack trace:"));
         assert!(!is_of_the_machine("cannot find input key nono"));
