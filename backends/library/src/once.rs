@@ -15,6 +15,11 @@ impl<T> Once<T> {
         Once { loaded: OnceLock::new(), loading: Mutex::new(()) }
     }
 
+    /// What was loaded, if anything was.
+    pub fn get(&self) -> Option<&T> {
+        self.loaded.get()
+    }
+
     /// What was loaded, by this call if none did before. One thread at a time tries; what fails may be tried again.
     pub fn load(&self, load: impl FnOnce() -> Result<T, String>) -> Result<&T, String> {
         // Nothing is guarded but the work itself, so a panic in another thread's attempt spoils nothing.
@@ -41,9 +46,11 @@ mod tests {
     fn what_fails_or_panics_is_tried_again_and_what_succeeds_is_not() {
         let once = Once::new();
         assert_eq!(once.load(|| Err("absent".into())), Err("absent".into()));
+        assert_eq!(once.get(), None);
         let panicked = catch_unwind(AssertUnwindSafe(|| once.load(|| panic!("a loader")).is_ok()));
         assert!(panicked.is_err());
         assert_eq!(once.load(|| Ok(7)), Ok(&7));
         assert_eq!(once.load(|| unreachable!("it is loaded")), Ok(&7));
+        assert_eq!(once.get(), Some(&7));
     }
 }
