@@ -134,14 +134,13 @@ save(
     [*NUMBERS, constant("first", 0, np.int64), constant("thousand", 1000, np.float32)],
 )
 
-# Divides the least of all whole numbers by minus one if there are two rows, which no processor can, and which ends the process:
-# two rows are what is tried first when a model is opened.
+# Divides the least of all whole numbers by minus one if there are five rows, which no processor can, and which ends the process:
+# five rows together are tried when a model is opened.
 save(
     "alone",
     [
         node("Shape", "x", "rows", start=0, end=1),
-        node("Mul", "rows pair", "twice"),
-        node("Sub", "twice five", "divisor"),
+        node("Sub", "rows six", "divisor"),
         node("Div", "least divisor", "quotient"),
         node("Mul", "quotient zero", "whole_nought"),
         node("Cast", "whole_nought", "nought", to=FLOAT),
@@ -153,8 +152,7 @@ save(
     DOUBLED,
     [
         *NUMBERS,
-        constant("pair", [2], np.int64),
-        constant("five", [5], np.int64),
+        constant("six", [6], np.int64),
         constant("least", [-(2**63)], np.int64),
         constant("zero", [0], np.int64),
     ],
