@@ -83,8 +83,8 @@ const STACK_BYTES: usize = 2 << 20;
 /// `accept` that end in a refusal.
 pub const DESCRIPTORS_RESERVED: u64 = 64;
 
-/// Descriptors of a model in a process of its own: one of each arena, and the process's socket.
-const DESCRIPTORS_ISOLATED: usize = ARENAS_MAX * LANES_MAX + 1;
+/// Descriptors of a model in a process of its own: one of each arena, the process's socket, and the process itself.
+const DESCRIPTORS_ISOLATED: usize = ARENAS_MAX * LANES_MAX + 2;
 /// And of each of its instances: a socket, both of its ends at first, and its areas.
 const DESCRIPTORS_INSTANCE: usize = 5;
 
@@ -136,10 +136,10 @@ mod tests {
         assert_eq!(clipped(&settings(), 1024), Some(1024 - 64 - 6 - 8));
         assert_eq!(clipped(&settings(), 1 << 20), None);
         assert_eq!(clipped(&settings(), 10), Some(1));
-        // The arenas of eight row shapes, a process's socket, and five for each of three instances.
+        // The arenas of eight row shapes, a process and its socket, and five for each of three instances.
         let mut isolated = settings();
         isolated.models[1].isolation = IsolationMode::Process;
-        assert_eq!(clipped(&isolated, 1024), Some(1024 - 64 - 6 - 8 - (16 * 8 + 1 + 5 * 3)));
+        assert_eq!(clipped(&isolated, 1024), Some(1024 - 64 - 6 - 8 - (16 * 8 + 2 + 5 * 3)));
         assert_eq!(sum(&isolated, 64).last().map(|line| (line.what, line.count)), Some(("areas", 3)));
     }
 }
