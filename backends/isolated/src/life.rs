@@ -148,7 +148,7 @@ impl Life {
     pub fn lost(&self, connection: &Connection) -> String {
         let epitaph = self.epitaph(connection.epoch);
         if self.epoch() == connection.epoch {
-            self.condemn(connection, Garbage("none, though it lives"))
+            self.condemn(connection, Garbage("nothing more, though it lives"))
         } else {
             epitaph
         }

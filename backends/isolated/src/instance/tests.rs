@@ -116,7 +116,7 @@ fn a_process_that_lies_is_ended_and_the_run_has_an_error() {
 fn a_process_that_lives_but_hangs_up_is_ended() {
     for lies in [vec![], vec![vec![]]] {
         let RunError::Framework(words) = error_of(lies) else { panic!("it is not the machine") };
-        let expected = "the process of model \"m\" gave an answer that cannot be (none, though it lives); it is being started again";
+        let expected = "the process of model \"m\" gave an answer that cannot be (nothing more, though it lives); it is being started again";
         assert_eq!(words, expected);
     }
 }
