@@ -59,6 +59,7 @@ pub fn host(args: HostArgs) -> Result<(), String> {
         return Err(no_socket(&"its standard input is not the daemon's socket"));
     }
     host::ends_with_the_daemon_alone();
+    host::leaves_nothing_behind();
     // Of a program that was started as /proc/self/exe this is the name otherwise: "exe". It is for people, so it may fail.
     let _ = rustix::thread::set_name(c"graphpiped-host");
     let backends = Backends::new(&Places { runtime: args.runtime, onnxruntime: args.onnxruntime });

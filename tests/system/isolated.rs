@@ -228,6 +228,18 @@ fn the_process_of_a_model_ends_with_the_daemon_whatever_ends_that() {
     until("gone", || is_gone(process));
 }
 
+#[test]
+fn the_system_ends_the_process_of_a_model_before_the_daemon_when_memory_is_short() {
+    let daemon = serve("double", &[]);
+    let process = process_of(&daemon, "double").expect("it is up");
+    let score = |process: i32| {
+        let text = std::fs::read_to_string(format!("/proc/{process}/oom_score_adj")).expect("it runs");
+        text.trim().parse::<i32>().expect("a number")
+    };
+    assert_eq!(score(process.as_raw_pid()), (score(daemon.id() as i32) + 500).min(1000));
+    daemon.stop();
+}
+
 fn descriptors(daemon: &Daemon) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", daemon.id())).expect("it runs").count()
 }

@@ -170,6 +170,23 @@ pub fn ends_with_the_daemon_alone() {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
 }
 
+/// A process that leaves nothing behind when a framework crashes, and that the system, when memory is short, ends before the
+/// daemon. A core would have the tensors of clients in it, and those who wait for an answer would wait until it is written.
+pub fn leaves_nothing_behind() {
+    // Before the other, which takes the right to do this. It may be forbidden, and then it is as the daemon is.
+    let inherited = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse::<i32>().ok());
+    let _ = std::fs::write(OOM_SCORE, (inherited.unwrap_or(0) + OOM_SCORE_RAISE).min(OOM_SCORE_MAX).to_string());
+    // It fails only for what is none of the behaviours.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// What decides whom the system ends first.
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+/// As if it had half of the machine's memory beside its own.
+const OOM_SCORE_RAISE: i32 = 500;
+/// What the system takes at the most.
+const OOM_SCORE_MAX: i32 = 1000;
+
 /// Ends this process at once. Handlers of exits are a framework's code; what they wait for may never come.
 pub fn end() -> ! {
     let this = rustix::process::getpid();

@@ -4,7 +4,7 @@ use crate::support::{CRASH, DOUBLE, FORK, Memory, VERSION, command, floats, open
 use graphpiped_backend_api::{Model, OpenError, Options, RunError};
 use graphpiped_backend_isolated::{Isolated, Program};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn refused(path: &str) -> OpenError {
@@ -108,6 +108,26 @@ fn a_model_is_served_on_by_another_version_of_its_framework() {
         until("up", || model.is_up());
         assert_eq!(run(&mut *instance, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
     }
+}
+
+/// Where limits allow it, a core would have the tensors of clients in it, and be written before anybody has an answer.
+#[test]
+fn a_process_that_crashes_leaves_no_core() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().to_path_buf();
+    let with_cores = Program(move || {
+        let (this, mut shell) = (command(), Command::new("sh"));
+        shell.args(["-c", "ulimit -c $(ulimit -H -c) && exec \"$0\" \"$@\""]).arg(this.get_program());
+        let variables = this.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        shell.args(this.get_args()).envs(variables).current_dir(&place).stdout(Stdio::null());
+        shell
+    });
+    let options = Options::default();
+    let model = Isolated::open("m", "told", Path::new("a model"), &options, Box::new(with_cores)).expect("it opens");
+    let mut instance = model.instance().expect("it has instances");
+    run(&mut *instance, &Memory::default(), &floats(&[CRASH]), true).expect_err("it dies");
+    let left = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(left, 0, "beside it there is nothing that would write a file");
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn hosted() {
     // The panics of these frameworks are meant.
     std::panic::set_hook(Box::new(|_| {}));
     host::ends_with_the_daemon_alone();
+    host::leaves_nothing_behind();
     host::serve(control, find, guarded);
     host::end()
 }
