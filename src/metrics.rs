@@ -85,6 +85,7 @@ fn copies(page: &mut Text, daemon: &Daemon) {
         ("slices", models(|c| &c.copied_slices)),
         ("framework", models(|c| &c.copied_framework)),
         ("unaligned", graphpiped_backend_tensorflow::copied_input_bytes()),
+        ("rearranged", graphpiped_backend_torch::copied_bytes()),
         ("gather", batches::sum(daemon, |c| &c.copied_gather)),
         ("passed", batches::sum(daemon, |c| &c.copied_passed)),
         ("slow_sender", daemon.copied_apart.get()),
