@@ -2,8 +2,8 @@
 //
 // An input becomes a tensor over the caller's memory, whose last reference calls `release`; nothing is copied, unless the
 // model might write into it. Runs of a model that changes itself wait for each other: libtorch does not lock what a module
-// holds, so that one run would free what another one reads. An output is a reference to the tensor that the model gave, whose memory it is. What never will be
-// here: what a model is said to take and give (the daemon's side compares), and batching.
+// holds, so that one run would free what another one reads. An output is a reference to the tensor that the model gave, whose
+// memory it is. What never will be here: what a model is said to take and give (the daemon's side compares), and batching.
 
 #include "plugin.h"
 
