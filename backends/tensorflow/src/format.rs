@@ -51,8 +51,13 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
 /// The saved_model.pb of a folder.
 fn folder(path: &Path) -> Result<SavedModel, String> {
     let file = path.join(SAVED_MODEL);
-    if !file.exists() {
-        return Err(no_saved_model(path));
+    if !file.is_file() {
+        // What is there and no file must not be opened: opening a pipe would wait for somebody to write into it.
+        return Err(if file.exists() {
+            format!("its {SAVED_MODEL} is not a regular file; copy it again, or export it again")
+        } else {
+            no_saved_model(path)
+        });
     }
     let bytes = content(&file).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
     let model = SavedModel::decode(bytes.as_slice()).ok().filter(|model| !model.meta_graphs.is_empty());
@@ -75,7 +80,7 @@ fn no_saved_model(path: &Path) -> String {
     // TensorFlow Serving keeps versions in folders that are numbers.
     let versions = path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
     let latest = versions
-        .filter(|folder| folder.join(SAVED_MODEL).exists())
+        .filter(|folder| folder.join(SAVED_MODEL).is_file())
         .filter_map(|folder| folder.file_name()?.to_str()?.parse::<u64>().ok())
         .max();
     match latest {
@@ -135,7 +140,8 @@ fn of_start(bytes: &[u8]) -> Option<&'static str> {
     } else if at(0, b"\x89HDF\r\n\x1a\n") {
         "is an HDF5 file, such as Keras writes (.h5); load it in Keras and export it with model.export(FOLDER)"
     } else if at(4, b"TFL3") {
-        "is a TensorFlow Lite model; serve the model that it was converted from"
+        "is a TensorFlow Lite model; convert it with \
+         `python3 -m tf2onnx.convert --tflite MODEL.tflite --output MODEL.onnx`"
     } else if at(0, b"version https://git-lfs") {
         "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from"
     } else if at(0, b"node {") || at(0, b"node: {") {
@@ -170,7 +176,7 @@ mod tests {
             (b"", "is empty; copy"),
             (b"PK\x03\x04\x14\0", "is a zip archive, such as Keras"),
             (b"\x89HDF\r\n\x1a\n\0\0", "is an HDF5 file"),
-            (b"\x20\0\0\0TFL3", "is a TensorFlow Lite model"),
+            (b"\x20\0\0\0TFL3", "is a TensorFlow Lite model; convert it with `python3 -m tf2onnx.convert --tflite "),
             (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
             (b"node {\n  name: \"x\"\n", "is a graph in text form"),
             (b"hello", "is damaged or not a TensorFlow graph"),
@@ -227,6 +233,18 @@ mod tests {
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
         assert!(refused(&socket).starts_with("is not a regular file; "));
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_graph_is_refused_before_it_is_opened() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let pipe = folder.path().join(SAVED_MODEL);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+        // Whoever opened it would wait for ever.
+        assert_eq!(
+            refused(folder.path()),
+            "its saved_model.pb is not a regular file; copy it again, or export it again"
+        );
     }
 
     #[test]
