@@ -1,10 +1,11 @@
 //! ONNX Runtime as a backend, loaded at run time.
 //!
 //! [`library`] finds and loads the shared library; `source` makes sure that ONNX Runtime may read a file (`scan` looks for
-//! external data, `location` where that may lie, `upgrade` lifts what is old); `model` opens it, or bytes that another crate has made of one, and `outlets`
-//! reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`, which holds what is unsafe about
-//! that. Inputs are read where they lie; outputs are written where the caller prepared memory for them, else ONNX Runtime's
-//! own memory is lent. What never will be here: requests, batching, and threads other than ONNX Runtime's own.
+//! external data, `location` whether it may lie there, `upgrade` lifts what is old); `model` opens it, or bytes that another
+//! crate has made of one, and `outlets` reads the signature; `instance` runs a batch, in one `attempt` or two, through `value`,
+//! which holds what is unsafe about that. Inputs are read where they lie; outputs are written where the caller prepared memory
+//! for them, else ONNX Runtime's own memory is lent. What never will be here: requests, batching, and threads other than ONNX
+//! Runtime's own.
 
 mod attempt;
 mod instance;
@@ -69,7 +70,19 @@ impl Backend for OnnxBackend {
     }
 }
 
-/// The words of a framework, which may come in several lines, in one.
+/// The words of a framework, which may come in several lines and quote what a model says, in one line without control characters.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.split(|of: char| of.is_whitespace() || of.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn one_line_has_no_character_that_a_terminal_acts_on() {
+        // An escape sequence, a NUL, a rubout, and the next line of C1.
+        assert_eq!(super::one_line("a\n  b\x1b[31mc\0d\x7f\u{85}e\r\n"), "a b [31mc d e");
+    }
 }
