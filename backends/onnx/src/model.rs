@@ -88,7 +88,16 @@ impl OnnxModel {
         let intra_threads = options.intra_threads.max(1);
         let builder = configured(library, intra_threads);
         let session = builder.and_then(|builder| commit(builder, path, source));
-        let session = session.map_err(|error| failed(refusal(library, &error)))?;
+        let session = session.map_err(|error| {
+            if is_lack_of_memory(error.message()) {
+                let (shown, version, words) = (path.display(), library.version(), one_line(error.message()));
+                return OpenError::Machine(format!(
+                    "{shown}: there is not enough memory for it; ONNX Runtime {version} says: {words}; give the daemon more, or \
+                     serve a smaller model"
+                ));
+            }
+            failed(refusal(library, &error))
+        })?;
 
         let inputs = outlets::read(&session, Side::Inputs).map_err(|error| failed(error.to_string()))?;
         if let Some(cause) = inputs.not_tensors.first() {
@@ -165,6 +174,11 @@ fn try_commit(mut builder: SessionBuilder, path: &Path, source: &Source<'_>) -> 
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let key = "session.model_external_initializers_file_folder_path";
     builder.with_config_entry(key, folder.to_string_lossy())?.commit_from_memory(bytes)
+}
+
+/// Whether ONNX Runtime has got no memory, which none of its error codes says: in the words of C++, or of its own allocator.
+fn is_lack_of_memory(message: &str) -> bool {
+    message.contains("std::bad_alloc") || message.contains("Failed to allocate memory")
 }
 
 /// Why ONNX Runtime does not take a file, and what to do about it.

@@ -9,6 +9,7 @@ mod digits;
 mod errors;
 mod external;
 mod loading;
+mod memory;
 mod old;
 mod runs;
 mod signatures;
