@@ -98,6 +98,8 @@ fn refused(node: &NodeProto, opset: i64, cause: &str) -> String {
 /// Names of values that nobody else has.
 struct Names {
     taken: std::collections::HashSet<String>,
+    /// What is put behind a name that is taken; it never comes back, so that names stay short and are found soon.
+    count: u64,
 }
 
 impl Names {
@@ -105,14 +107,15 @@ impl Names {
         let of_nodes = graph.node.iter().flat_map(|node| node.input.iter().chain(&node.output));
         let of_values = graph.input.iter().filter_map(|value| value.name.as_ref());
         let of_constants = graph.initializer.iter().filter_map(|tensor| tensor.name.as_ref());
-        Names { taken: of_nodes.chain(of_values).chain(of_constants).cloned().collect() }
+        Names { taken: of_nodes.chain(of_values).chain(of_constants).cloned().collect(), count: 0 }
     }
 
     /// A name that begins like this.
     fn fresh(&mut self, begin: &str) -> String {
         let mut name = format!("{begin}_upgraded");
         while !self.taken.insert(name.clone()) {
-            name.push('_');
+            self.count += 1;
+            name = format!("{begin}_upgraded_{}", self.count);
         }
         name
     }
@@ -177,8 +180,8 @@ mod tests {
         let reshape = NodeProto { attribute: vec![shape], ..node("Reshape", "x", "x_shape_upgraded") };
         let (bytes, _) = upgraded(&model(Some(1), vec![reshape]).encode_to_vec()).expect("it is upgraded");
         let graph = ModelProto::decode(bytes.as_slice()).expect("our own bytes").graph.expect("it had one");
-        assert_eq!(graph.node[0].output, ["x_shape_upgraded_"]);
-        assert_eq!(graph.node[1].input, ["x", "x_shape_upgraded_"]);
+        assert_eq!(graph.node[0].output, ["x_shape_upgraded_1"]);
+        assert_eq!(graph.node[1].input, ["x", "x_shape_upgraded_1"]);
     }
 
     #[test]
@@ -201,6 +204,18 @@ mod tests {
         old.graph.as_mut().expect("it has one").initializer.push(g0);
         let message = upgraded(&old.encode_to_vec()).expect_err("it would need 2 to the 70th axes");
         assert!(message.contains("nothing says how many axes \"g70\" has"), "{message}");
+    }
+
+    #[test]
+    fn many_names_for_one_tensor_do_not_grow_with_each() {
+        let shape = AttributeProto { name: Some("shape".into()), ints: vec![-1], ..AttributeProto::default() };
+        let reshape = NodeProto { attribute: vec![shape], ..node("Reshape", "x", "y") };
+        let (bytes, _) = upgraded(&model(Some(1), vec![reshape; 1_000]).encode_to_vec()).expect("it is upgraded");
+        let graph = ModelProto::decode(bytes.as_slice()).expect("our own bytes").graph.expect("it had one");
+        let constants = graph.node.iter().step_by(2).map(|constant| constant.output[0].as_str());
+        let names: std::collections::HashSet<&str> = constants.collect();
+        assert_eq!(names.len(), 1_000);
+        assert!(names.iter().all(|name| name.len() <= "x_shape_upgraded_1000".len()));
     }
 
     #[test]
