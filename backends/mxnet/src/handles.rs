@@ -14,12 +14,15 @@
 //! after one that has failed.
 
 use crate::entries::{Entries, elements};
+use crate::files;
 use crate::graph::Named;
 use crate::home::{Home, Making};
+use crate::params::{self, Digest};
 use crate::predictor::{Predictor, Recipe};
 use crate::shapes::Sizes;
 use graphpipe_schema::Shape;
 use std::ffi::CString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most predictors that are kept ready: a daemon's batches have as many sizes as `rows_max` says, and few of them often.
@@ -41,6 +44,8 @@ pub(crate) struct Shared {
     pub entries: Mutex<Entries>,
     /// Shapes of the inputs that MXNet takes.
     pub base: Sizes,
+    /// The file of parameters, and what it is known by: every instance has parameters of its own.
+    pub params_file: (PathBuf, Digest),
 }
 
 impl Shared {
@@ -114,6 +119,22 @@ impl Handles {
         Ok(Handles { shared, parent: Some(parent), capacity, ready: Vec::new(), home })
     }
 
+    /// The same, with parameters from their file, which has to be the one that it was at first.
+    pub fn again(shared: &Arc<Shared>) -> Result<Handles, Failed> {
+        let (path, digest) = &shared.params_file;
+        let refused = |cause: String| Failed::Refused(format!("{}: {cause}", path.display()));
+        let file = files::read(path, params::BYTES_MAX).map_err(refused)?;
+        if Digest::of(&file) != *digest {
+            return Err(refused("has changed since the model was opened; open it again".to_string()));
+        }
+        Handles::new(Arc::clone(shared), file)
+    }
+
+    /// Whether the thread that makes them has ended, so that none may be run any more.
+    pub fn have_ended(&self) -> bool {
+        self.parent.is_none()
+    }
+
     /// The types of the outputs, or why one of them cannot be served.
     pub fn output_dtypes(&self) -> Result<Vec<graphpipe_schema::DType>, String> {
         let parent = self.parent.as_ref().ok_or("MXNet has ended")?;
@@ -148,7 +169,11 @@ impl Handles {
                 Err(cause) => (parent, Err(cause)),
             }
         };
-        let (parent, ready) = self.home.run(make).ok_or(Failed::Ended)?;
+        let Some((parent, ready)) = self.home.run(make) else {
+            // The temporary memory of their operators has ended with the thread.
+            self.ready.clear();
+            return Err(Failed::Ended);
+        };
         self.parent = Some(parent);
         let ready = ready.map_err(Failed::Refused)?;
         if grows {
@@ -157,6 +182,14 @@ impl Handles {
         }
         self.ready.insert(0, ready);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Handles {
+    /// Ends the thread that makes them, as a panic would.
+    pub fn end_home(&self) {
+        assert_eq!(self.home.run(|_| -> u8 { panic!("on purpose") }), None);
     }
 }
 

@@ -51,6 +51,9 @@ impl Instance for MxnetInstance {
         if let Some(slot) = outputs.iter().find(|slot| slot.index >= plan.outputs.len()) {
             return Err(RunError::Model(format!("the model has no output {}", slot.index)));
         }
+        if self.handles.have_ended() {
+            self.handles = Handles::again(&plan.shared).map_err(not_made)?;
+        }
         let ready = self.handles.of(&self.sizes).map_err(not_made)?;
         set_threads(plan)?;
         for (index, (name, _)) in plan.shared.recipe.inputs.iter().enumerate() {
@@ -189,13 +192,50 @@ fn refused(cause: String) -> RunError {
 fn not_made(failed: Failed) -> RunError {
     match failed {
         Failed::Refused(cause) => refused(cause),
-        Failed::Ended => RunError::Framework("MXNet has ended here; start the daemon anew".to_string()),
+        Failed::Ended => RunError::Framework("MXNet has panicked; the next run starts anew".to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::Library;
+    use crate::model::{MxnetModel, Read};
+    use crate::{Locations, WANTED};
+    use graphpiped_backend_api::Options;
+    use graphpiped_backend_conformance::{Asked, Scene};
+    use std::path::Path;
+    use std::process::Command;
+
+    #[test]
+    fn an_instance_whose_thread_has_ended_starts_another_one() {
+        // In a process of its own: tests of `library` are about one that has not loaded it.
+        let child = "GRAPHPIPED_TEST_CHILD";
+        if std::env::var_os(child).is_none() {
+            let name = "instance::tests::an_instance_whose_thread_has_ended_starts_another_one";
+            let mut command = Command::new(std::env::current_exe().expect("this program"));
+            let output = command.args(["--exact", name, "--nocapture"]).env(child, "1").output();
+            let output = output.expect("this program runs");
+            let written = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && written.contains("1 passed"), "{written}{output:?}");
+            return;
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let remedy = "get it with `graphpiped runtime install mxnet`";
+        let locations = Locations::new(&WANTED, None, vec![folder.join("../../runtime/mxnet")], remedy);
+        let path = folder.join("tests/models/double-symbol.json");
+        let read = Read::files(&path).expect("the model's files");
+        let library = Library::load(&locations).unwrap_or_else(|cause| panic!("{cause}"));
+        let model = MxnetModel::open(library, &path, read, &Options::default()).expect("a model");
+        let mut instance = model.own_instance().expect("an instance");
+        let scene = Scene { model: Arc::new(model) };
+        let asked = [Asked::floats(0, &[1, 4], &[1.0, 2.0, 3.0, 4.0])];
+        instance.handles.end_home();
+        let error = scene.try_run(&mut instance, &asked, &[0]).expect_err("nobody makes a predictor");
+        assert_eq!(error, RunError::Framework("MXNet has panicked; the next run starts anew".to_string()));
+        let found = scene.try_run(&mut instance, &asked, &[0]).expect("it runs");
+        assert_eq!(found[0].numbers(), [2.0, 4.0, 6.0, 8.0]);
+    }
 
     #[test]
     fn memory_that_there_is_not_is_an_error() {

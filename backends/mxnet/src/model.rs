@@ -17,7 +17,7 @@ use crate::unchecked::{self, Unchecked};
 use crate::words;
 use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, TensorSpec};
 use std::ffi::CString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The files of a model, read.
@@ -63,9 +63,6 @@ impl Read {
 /// An open model.
 pub(crate) struct MxnetModel {
     plan: Arc<Plan>,
-    params: PathBuf,
-    /// Of the file of parameters: later instances read it again, and it has to be the same.
-    digest: Digest,
     /// Of the first instance, until somebody wants one.
     first: Mutex<Option<Handles>>,
     effective_options: Vec<(String, String)>,
@@ -82,7 +79,6 @@ impl MxnetModel {
     ) -> Result<MxnetModel, OpenError> {
         let failed = |cause: String| of_cause(&path.display().to_string(), &cause);
         let Examined { shared, taken, gives, found } = examine(library, &read, options).map_err(failed)?;
-        let digest = Digest::of(&read.file);
         let handles = Handles::new(Arc::clone(&shared), read.file).map_err(|error| failed(words_of(error)))?;
         let dtypes = handles.output_dtypes().map_err(|cause| failed(format!("{cause}; cast it in the symbol")))?;
         let mut signature = Signature::default();
@@ -98,25 +94,15 @@ impl MxnetModel {
         let effective_options = effective_options(library, &read.files, &shared, options);
         let intra_threads = options.intra_threads.max(1);
         let plan = Arc::new(Plan { shared, signature, outputs: gives.outputs, intra_threads });
-        Ok(MxnetModel {
-            plan,
-            params: read.files.params,
-            digest,
-            first: Mutex::new(Some(handles)),
-            effective_options,
-            path: path.display().to_string(),
-        })
+        Ok(MxnetModel { plan, first: Mutex::new(Some(handles)), effective_options, path: path.display().to_string() })
     }
 
-    /// The predictors of another instance, with parameters of their own.
-    fn another(&self) -> Result<Handles, OpenError> {
-        let failed = |cause: String| of_cause(&self.path, &cause);
-        let shown = self.params.display();
-        let file = files::read(&self.params, params::BYTES_MAX).map_err(|cause| failed(format!("{shown}: {cause}")))?;
-        if Digest::of(&file) != self.digest {
-            return Err(failed(format!("{shown}: has changed since the model was opened; open it again")));
-        }
-        Handles::new(Arc::clone(&self.plan.shared), file).map_err(|error| failed(words_of(error)))
+    /// A right to run it, with parameters of its own.
+    pub fn own_instance(&self) -> Result<MxnetInstance, OpenError> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let handles = first.map_or_else(|| Handles::again(&self.plan.shared), Ok);
+        let handles = handles.map_err(|error| of_cause(&self.path, &words_of(error)))?;
+        Ok(MxnetInstance::new(Arc::clone(&self.plan), handles))
     }
 }
 
@@ -134,12 +120,7 @@ impl Model for MxnetModel {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let handles = match first {
-            Some(handles) => handles,
-            None => self.another()?,
-        };
-        Ok(Box::new(MxnetInstance::new(Arc::clone(&self.plan), handles)))
+        Ok(Box::new(self.own_instance()?))
     }
 }
 
@@ -178,8 +159,10 @@ fn examine(library: &'static Library, read: &Read, options: &Options) -> Result<
         Recipe { library, json, inputs: names, partial: gives.partial.clone(), outputs: gives.predictor_outputs };
     let nodes = taken.iter().map(|input| input.node).collect();
     let (labels, params) = (interface::labels(read)?, interface::params(read)?);
+    let params_file = (read.files.params.clone(), Digest::of(&read.file));
+    let entries = Mutex::new(entries);
     let mut shared =
-        Shared { recipe, nodes, labels, params, entries: Mutex::new(entries), base: Sizes::new(), needs_params: true };
+        Shared { recipe, nodes, labels, params, entries, base: Sizes::new(), needs_params: true, params_file };
     let found = find_shapes(&shared, &taken, &gives, read)?;
     shared.base.clone_from(&found.base);
     shared.needs_params = making(|making| shared.infer(&shared.base, false, making)).is_err();
