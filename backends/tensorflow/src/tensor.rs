@@ -280,12 +280,18 @@ fn sized(dtype: DType, shape: &[i64], bytes: usize) -> Result<Shape, String> {
 /// Whether the sizes of a shape that are not 0 could be those of a tensor. TensorFlow multiplies them whether or not one
 /// of the others is 0, and ends the process when the product does not fit.
 fn is_sane(shape: &Shape) -> bool {
+    let max = if shape.dims().contains(&0) { SIZES_OF_NOTHING_MAX } else { ELEMENTS_MAX };
     let mut sizes = shape.dims().iter().filter(|&&size| size != 0);
-    sizes.try_fold(1_i64, |product, &size| product.checked_mul(size)).is_some_and(|product| product <= ELEMENTS_MAX)
+    sizes.try_fold(1_i64, |product, &size| product.checked_mul(size)).is_some_and(|product| product <= max)
 }
 
 /// No memory holds as many; and kernels that multiply once or twice more do not overflow either.
 const ELEMENTS_MAX: i64 = 1 << 40;
+
+/// The product of the other sizes where one is 0. Elements cost a client memory, and these cost nothing, but a kernel may make
+/// a tensor of them that has some: a product of matrices `[m, 0]` and `[0, n]` has `m * n`, and TensorFlow ends the process if it
+/// cannot count them. Three such factors can be counted.
+const SIZES_OF_NOTHING_MAX: i64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -293,10 +299,11 @@ mod tests {
 
     #[test]
     fn shapes_that_tensorflow_could_not_count_are_not_shapes() {
-        for shape in [[4, 4].as_slice(), &[], &[0], &[0, 7], &[1 << 20, 1 << 20]] {
+        for shape in [[4, 4].as_slice(), &[], &[0], &[0, 7], &[1 << 20, 1 << 20], &[0, 1 << 20]] {
             assert!(is_sane(&Shape::new(shape).expect("few axes")), "{shape:?}");
         }
-        for shape in [[i64::MAX, 0].as_slice(), &[0, 1 << 62, 2], &[1 << 32, 1 << 32, 0], &[(1 << 40) + 1]] {
+        let uncounted = [[i64::MAX, 0].as_slice(), &[0, 1 << 62, 2], &[1 << 32, 1 << 32, 0], &[(1 << 40) + 1]];
+        for shape in uncounted.into_iter().chain([[1 << 40, 0].as_slice(), &[1 << 20, 0, 2]]) {
             assert!(!is_sane(&Shape::new(shape).expect("few axes")), "{shape:?}");
         }
     }

@@ -28,6 +28,41 @@ fn failed(result: Result<Vec<Produced>, RunError>) -> String {
     message
 }
 
+/// A field of protobuf that has a length.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).ok().filter(|&length| length < 128).expect("a length of one byte");
+    [&[number << 3 | 2, length][..], content].concat()
+}
+
+/// A node of a graph, whose `key` is float32.
+fn node(name: &str, operation: &str, inputs: &[&str], key: &str) -> Vec<u8> {
+    // `AttrValue.type` is field 6, and `DT_FLOAT` 1; `NodeDef.attr` is a map.
+    let attribute = [field(1, key.as_bytes()), field(2, &[6 << 3, 1])].concat();
+    let inputs: Vec<u8> = inputs.iter().flat_map(|input| field(3, input.as_bytes())).collect();
+    field(1, &[field(1, name.as_bytes()), field(2, operation.as_bytes()), inputs, field(5, &attribute)].concat())
+}
+
+#[test]
+fn a_product_of_matrices_without_elements_does_not_end_the_process() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("product.pb");
+    let nodes = [node("a", "Placeholder", &[], "dtype"), node("b", "Placeholder", &[], "dtype")];
+    // `GraphDef.versions` is field 4, and its producer field 1.
+    let graph = [nodes.concat(), node("c", "MatMul", &["a", "b"], "T"), field(4, &[1 << 3, 27])].concat();
+    fs::write(&path, graph).expect("a file");
+    let model = try_open(&path, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+    let mut instance = model.instance().expect("an instance");
+    let memory = floats(&[]);
+    let mut product = |rows: i64, columns: i64| {
+        let (a, b) = ([rows, 0], [0, columns]);
+        let list = [input(0, &a, memory.piece(0)), input(1, &b, memory.piece(0))];
+        run_list(&mut *instance, &memory, &list, &[0])
+    };
+    assert_eq!(lent(&product(2, 3).expect("it runs")[0]), (vec![0.0; 6], vec![2, 3]));
+    let message = failed(product(1 << 40, 1 << 40));
+    assert!(message.contains("are not a float32 tensor of shape [1099511627776, 0]"), "{message}");
+}
+
 /// A copy of a SavedModel.
 fn copy(name: &str, into: &Path) {
     fs::create_dir_all(into.join("variables")).expect("a folder");
