@@ -24,7 +24,7 @@ struct Desk {
 
 /// The batches that wait for one reactor.
 pub struct InlineBatches {
-    /// By model; none for those that cost nothing, or run in processes of their own, which a reactor does not wait for.
+    /// By model; none for those that cost nothing, or whose runs may wait for others, which a reactor does not.
     desks: Vec<Option<Desk>>,
     /// Lanes in which something has been committed, each once, and their models.
     waiting: VecDeque<(usize, Arc<ModelLane>)>,
@@ -34,7 +34,7 @@ impl InlineBatches {
     /// An instance and a learner for each model that costs anything.
     pub fn new(daemon: &Daemon) -> Result<InlineBatches, OpenError> {
         let desk = |entry: &Entry| {
-            if entry.served.model.is_cheap() || entry.served.isolated.is_some() {
+            if entry.served.model.is_cheap() || entry.served.model.may_block() {
                 return Ok(None);
             }
             let instance = Some(entry.served.model.instance()?);
@@ -85,7 +85,7 @@ impl InlineBatches {
     ) -> Reply {
         let served = &daemon.registry.entries()[model].served;
         let Some(Desk { instance, learner }) = &mut self.desks[model] else {
-            unreachable!("what costs nothing runs in its commit, and what has a process of its own on executors")
+            unreachable!("what costs nothing runs in its commit, and what may wait for others on executors")
         };
         // The clock is dear beside a cheap run, so it is only asked for those who have a deadline.
         let now = deadline.map(|_| Instant::now());

@@ -3,7 +3,7 @@
 //! This is control plane: it maps memory and touches all of it, which takes milliseconds, on a thread of its own.
 
 use crate::batching::{BatchCounters, Batching, Urgent, Wish, Wishes};
-use crate::cli::{InlineMode, IsolationMode};
+use crate::cli::InlineMode;
 use crate::cost::{Cost, Learner};
 use crate::isolation::ArenaMemory;
 use crate::lanes::{LaneSet, ModelLane, NoLane, RowSignature};
@@ -13,7 +13,7 @@ use crate::probe::Probed;
 use crate::queue::{ModelQueue, Unpark};
 use crate::settings::{ModelSettings, Settings};
 use arc_swap::ArcSwap;
-use graphpiped_backend_api::Signature;
+use graphpiped_backend_api::Model;
 use graphpiped_memory::Pool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ pub struct Candidate {
 
 impl Candidate {
     /// What a trial has shown of a model that may be batched.
-    pub fn new(settings: &Settings, model: &ModelSettings, signature: &Signature, probed: &Probed) -> Candidate {
+    pub fn new(settings: &Settings, served: &ModelSettings, model: &dyn Model, probed: &Probed) -> Candidate {
         let cost = Arc::<Cost>::default();
         let mut learner = Learner::new(Arc::clone(&cost));
         for &(rows, took) in &probed.costs {
@@ -42,14 +42,14 @@ impl Candidate {
         }
         let inline = match settings.inline {
             // A reactor waits for nobody, and least of all for a process that is about to end.
-            _ if model.isolation == IsolationMode::Process => false,
+            _ if model.may_block() => false,
             InlineMode::Always => true,
             InlineMode::Never => false,
             InlineMode::Auto => {
-                model.linger.is_zero() && cost.predict(1).is_some_and(|one| one <= settings.inline_time_max)
+                served.linger.is_zero() && cost.predict(1).is_some_and(|one| one <= settings.inline_time_max)
             }
         };
-        let rows = RowSignature::fixed(signature, &probed.row_outputs).map(Arc::new);
+        let rows = RowSignature::fixed(model.signature(), &probed.row_outputs).map(Arc::new);
         Candidate { cost, rows, rows_compared: probed.rows_compared, inline }
     }
 

@@ -86,7 +86,7 @@ pub fn batch_all(
     let names: Vec<_> = loaded.iter().map(|loaded| loaded.settings.name.clone()).collect();
     let candidate = |loaded: &Loaded| {
         let is_batched = loaded.probed.verdict == Verdict::Batched;
-        is_batched.then(|| Candidate::new(settings, &loaded.settings, loaded.model.signature(), &loaded.probed))
+        is_batched.then(|| Candidate::new(settings, &loaded.settings, &*loaded.model, &loaded.probed))
     };
     let candidates: Vec<_> = loaded.iter().map(candidate).collect();
     let planned = loaded.iter().zip(&candidates);

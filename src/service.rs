@@ -96,7 +96,7 @@ impl ReactorService {
             self.is_useful = true;
             return Some(run_here(&self.daemon, entry, &mut self.cheap[model], work, deadline, &outputs));
         }
-        if let (Inputs::Alone(work), None, None) = (&inputs, &entry.served.batching, &entry.served.isolated)
+        if let (Inputs::Alone(work), None, false) = (&inputs, &entry.served.batching, entry.served.model.may_block())
             && self.placement.runs_alone(entry.served.cost.predict(work.rows().unwrap_or(1)))
         {
             self.is_useful = true;

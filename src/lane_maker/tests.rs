@@ -1,9 +1,12 @@
 //! Lanes that are made on request, by a thread and without one.
 
 use super::*;
+use crate::cli::Options;
 use crate::service::tests::batched::{Batched, Setup, answered, request};
 use crate::service::tests::bench::Asked;
+use crate::settings::Machine;
 use graphpipe_schema::Shape;
+use graphpiped_backend_api::{Instance, OpenError, Signature};
 use smallvec::SmallVec;
 
 /// A daemon whose model's rows may have any width, and who makes lanes for them.
@@ -165,4 +168,37 @@ fn batches_are_no_longer_than_what_a_trial_has_compared() {
     let batching = candidate.batching(&maker.pool, &bench.served().settings, None, 1).unwrap().unwrap();
     assert_eq!(batching.rows_max, 20);
     assert_eq!(model_rows(bench.served(), &batching).rows_compared, 20, "nor are those of lanes that are made later");
+}
+
+/// A model whose runs may wait for others.
+struct Blocks(Arc<dyn Model>);
+
+impl Model for Blocks {
+    fn signature(&self) -> &Signature {
+        self.0.signature()
+    }
+
+    fn effective_options(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn may_block(&self) -> bool {
+        true
+    }
+
+    fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
+        self.0.instance()
+    }
+}
+
+#[test]
+fn reactors_have_no_lanes_of_what_may_wait_for_others() {
+    let model = start().0.served().model.clone();
+    let (names, inline) = (vec!["rows=m.onnx".parse().unwrap()], Some(InlineMode::Always));
+    let options = Options { model: names, inline, ..Options::default() };
+    let settings = Settings::resolve(options, None, &Machine { cores: 4, memory_bytes: 64 << 20 }).unwrap();
+    let probed = Probed::not("nobody has tried".into());
+    let is_inline = |model: &dyn Model| Candidate::new(&settings, &settings.models[0], model, &probed).inline;
+    assert!(is_inline(&*model));
+    assert!(!is_inline(&Blocks(model)));
 }

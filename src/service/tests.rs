@@ -223,6 +223,16 @@ fn a_deadline_that_has_passed_is_an_answer() {
 }
 
 #[test]
+fn a_reactor_runs_what_is_cheap_but_never_what_may_wait_for_others() {
+    for (name, is_here) in [("quick", true), ("blocks", false)] {
+        let mut bench = bench(vec![(name, rows(), false)]);
+        let cost = bench.daemon.registry.entries()[0].served.cost.clone();
+        crate::cost::Learner::new(cost).observe(3, Duration::from_micros(1));
+        assert_eq!(send_rows(&mut bench, 1).is_some(), is_here, "{name}");
+    }
+}
+
+#[test]
 fn a_full_queue_is_busy_and_names_its_limit() {
     let mut bench = bench(vec![("slow", rows(), false)]);
     assert!(send_rows(&mut bench, 1).is_none() && send_rows(&mut bench, 1).is_none());

@@ -59,6 +59,11 @@ pub trait Model: Send + Sync {
     fn is_cheap(&self) -> bool {
         false
     }
+    /// Whether a run may wait for another thread, or for another process, longer than it computes. Reactors, which wait for
+    /// nobody, then leave its runs to executors.
+    fn may_block(&self) -> bool {
+        false
+    }
     /// Whether its framework copies every input and output, because its interface knows no other way; the daemon counts
     /// these copies.
     fn copies(&self) -> bool {

@@ -87,6 +87,11 @@ impl Model for Isolated {
         self.opened.options.iter().cloned().chain(own).collect()
     }
 
+    /// A run waits for the process, which may just end.
+    fn may_block(&self) -> bool {
+        true
+    }
+
     /// A framework that copies does so in its process as well.
     fn copies(&self) -> bool {
         self.opened.copies

@@ -25,7 +25,9 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The most predictors that are kept ready: a daemon's batches have as many sizes as `rows_max` says, and few of them often.
+/// The most predictors that are kept ready. A daemon's batches have as many sizes as `rows_max` says, 128 or so, and few of them
+/// often. Each that is ready has memory for its outputs and between its operators; a size that comes back after so many others is
+/// made anew, which takes milliseconds, and is why a run may block.
 pub(crate) const READY_MAX: usize = 32;
 
 /// What the instances of a model share.

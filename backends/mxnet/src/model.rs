@@ -115,6 +115,11 @@ impl Model for MxnetModel {
         self.effective_options.clone()
     }
 
+    /// A run in a new shape makes a predictor, for which it waits for the right to build: see `home`.
+    fn may_block(&self) -> bool {
+        true
+    }
+
     fn copies(&self) -> bool {
         true
     }

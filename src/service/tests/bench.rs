@@ -23,6 +23,7 @@ pub(super) const TICKET: Ticket = Ticket { connection: 3, generation: 5, id: 7, 
 pub(super) struct Fake {
     signature: Signature,
     is_cheap: bool,
+    may_block: bool,
 }
 
 pub(super) struct FakeInstance;
@@ -38,6 +39,10 @@ impl Model for Fake {
 
     fn is_cheap(&self) -> bool {
         self.is_cheap
+    }
+
+    fn may_block(&self) -> bool {
+        self.may_block
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
@@ -118,7 +123,7 @@ pub(super) fn honest() -> Signature {
     Signature { outputs: rows().outputs[..1].to_vec(), ..rows() }
 }
 
-/// A daemon of one reactor without threads, and the letterbox to look into.
+/// A daemon of one reactor without threads, and the letterbox to look into. A run of the model "blocks" may wait for others.
 pub(super) struct Bench {
     pub(super) service: ReactorService,
     pub(super) daemon: Arc<Daemon>,
@@ -138,8 +143,8 @@ pub(super) fn bench_on(cpus: Option<CpuList>, models: Vec<(&str, Signature, bool
     let returns: Arc<[_]> = Arc::new([Arc::new(Returns::new(letterbox.clone(), 16))]);
     let mut entries = Vec::new();
     let names: Vec<_> = settings.models.iter().map(|model| model.name.clone()).collect();
-    for (settings, (_, signature, is_cheap)) in settings.models.iter().zip(models) {
-        let model = Arc::new(Fake { signature, is_cheap });
+    for (settings, (name, signature, is_cheap)) in settings.models.iter().zip(models) {
+        let model = Arc::new(Fake { signature, is_cheap, may_block: name == "blocks" });
         let queue = Arc::new(ModelQueue::new(settings.queue_max, 1));
         entries.push(Entry { served: Arc::new(Served::new(settings.clone(), model, None, &names)), queue });
     }
