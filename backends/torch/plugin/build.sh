@@ -25,5 +25,7 @@ ${CXX:-c++} -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -fvisibility-inline
     -Wl,--as-needed -Wl,-z,defs -isystem "$folder/include" -isystem "$folder/include/torch/csrc/api/include" \
     "$here/plugin.cpp" -L "$folder/lib" -ltorch_cpu -lc10 -o "$plugin.new"
 # In one step: a daemon that starts meanwhile finds the old one or the new one.
+# Whatever the umask: the daemon is another user.
+chmod 755 "$plugin.new"
 mv "$plugin.new" "$plugin"
 echo "$plugin"
