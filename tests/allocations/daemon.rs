@@ -82,7 +82,7 @@ fn served(settings: &Settings, pool: &Pool, model: Arc<dyn Model>) -> Arc<Served
     let of_model = &settings.models[0];
     let probed = probe(&*model, of_model.batch, 128, Instant::now).unwrap();
     assert_eq!(probed.verdict, Verdict::Batched);
-    let candidate = Candidate::new(settings, of_model, model.signature(), &probed);
+    let candidate = Candidate::new(settings, of_model, &*model, &probed);
     let plan = MemoryPlan::new(settings.memory_bytes, 1, &[candidate.model_rows(of_model)]);
     let batching = candidate.batching(pool, of_model, plan.at_start(0), 1).unwrap();
     assert!(batching.is_some(), "there is memory for it");
