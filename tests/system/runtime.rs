@@ -74,12 +74,12 @@ fn pytorch_without_its_plugin_does_not_load() {
     let expected = "torch       broken   FOLDER/torch/lib/libtorch_cpu.so: no plugin for PyTorch to load: \
                     FOLDER/torch/libgraphpiped_torch.so: there is no such file; ";
     assert!(line.starts_with(expected) && line.ends_with("; build it with `make torch-plugin`"), "{line}");
-    for (mark, cause) in [
-        ("abi=1 torch=9.7.0;", "it is built for PyTorch 9.7.0, and FOLDER/torch/lib/libtorch_cpu.so is of 9.8.7"),
-        ("abi=1 torch=9.8.0;", "FOLDER/torch/libgraphpiped_torch.so: "),
+    for (version, cause) in [
+        ("9.7.0", "it is built for PyTorch 9.7.0, and FOLDER/torch/lib/libtorch_cpu.so is of 9.8.7"),
+        ("9.8.0", "FOLDER/torch/libgraphpiped_torch.so: "),
     ] {
-        std::fs::write(path("libgraphpiped_torch.so"), format!("graphpiped-torch-plugin {mark}"))
-            .expect("it is written");
+        let mark = format!("graphpiped-torch-plugin abi={} torch={version};", graphpiped_backend_torch::ABI);
+        std::fs::write(path("libgraphpiped_torch.so"), mark).expect("it is written");
         let line = torch();
         assert!(line.starts_with("torch       broken   ") && line.contains(cause), "{line}");
         assert!(line.ends_with("; build it with `make torch-plugin`"), "{line}");

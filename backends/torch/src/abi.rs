@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_void};
 
 /// Changes whenever anything here does.
-pub(crate) const ABI: u32 = 3;
+pub const ABI: u32 = 3;
 
 /// The symbol that the plugin exports.
 pub(crate) const ENTRY: &[u8] = b"graphpiped_torch_plugin";

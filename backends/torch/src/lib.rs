@@ -30,6 +30,7 @@ mod model;
 mod plugin;
 mod words;
 
+pub use abi::ABI;
 pub use graphpiped_backend_library::Locations;
 pub use library::{PLUGIN, WANTED, copied_bytes};
 
