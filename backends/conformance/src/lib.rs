@@ -69,16 +69,16 @@ pub enum InputProof {
 pub enum Kind {
     /// `x` of this type and any shape (one axis of any size at least) → `y`, the same.
     Identity(DType),
-    /// `x` float32 [N, 4] → `y` float32 [N, 4], twice as much.
+    /// `x` float32 `[N, 4]` → `y` float32 `[N, 4]`, twice as much.
     Double,
-    /// `a`, `b` float32 [N, K] → `sum` float32 [N, K], and `whole`, their product as int64, or as float32 where there is no
+    /// `a`, `b` float32 `[N, K]` → `sum` float32 `[N, K]`, and `whole`, their product as int64, or as float32 where there is no
     /// int64. K is 3 where inner axes cannot have any size.
     TwoByTwo,
-    /// `x` float32 [] → `y` float32 [], its negative.
+    /// `x` float32 `[]` → `y` float32 `[]`, its negative.
     Scalar,
-    /// `x` float32 [N] → `y` float32 [1], the first element.
+    /// `x` float32 `[N]` → `y` float32 `[1]`, the first element.
     First,
-    /// `x` float32 [N, 4] → `y` float32 [M, 8], two rows in one: it fails if N is odd.
+    /// `x` float32 `[N, 4]` → `y` float32 `[M, 8]`, two rows in one: it fails if N is odd.
     Pairs,
 }
 

@@ -6,7 +6,7 @@ use crate::attributes::{int, ints};
 use crate::shape::{Dim, Shape};
 use graphpiped_onnx_proto::AttributeProto;
 
-/// `Conv`: input, filters [M, C/group, kernel…], bias [M].
+/// `Conv`: input, filters `[M, C/group, kernel…]`, bias `[M]`.
 pub(super) fn convolution(call: &mut Call<'_>) -> Result<(), String> {
     let window = Window::of(call)?;
     if window.legacy == Legacy::CaffePooling {
@@ -31,7 +31,7 @@ pub(super) fn convolution(call: &mut Call<'_>) -> Result<(), String> {
     emit(call, "Conv", attributes, shape)
 }
 
-/// `ConvTranspose`: input, filters [C, M/group, kernel…], bias [M].
+/// `ConvTranspose`: input, filters `[C, M/group, kernel…]`, bias `[M]`.
 pub(super) fn transposed(call: &mut Call<'_>) -> Result<(), String> {
     let window = Window::of(call)?;
     if window.legacy == Legacy::CaffePooling {

@@ -5,7 +5,7 @@ use crate::attributes::int;
 use crate::graph::Value;
 use crate::shape::{Dim, axis, product as elements};
 
-/// `FC`: input [rows…, K…], weights [N, K…] (transposed: [K…, N]), bias [N] → [rows…, N].
+/// `FC`: input `[rows…, K…]`, weights `[N, K…]` (transposed: `[K…, N]`), bias `[N]` → `[rows…, N]`.
 pub(super) fn fully_connected(call: &mut Call<'_>, has_rows_of_weights: bool) -> Result<(), String> {
     let (x, weights, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let rows = axis(call.arguments.int("axis", 1)?, &x.shape)?;
