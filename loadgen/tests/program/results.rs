@@ -5,7 +5,7 @@ use crate::server::Server;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn every_form_of_a_result_is_written_and_read_again() {
@@ -75,8 +75,17 @@ fn the_knee_is_below_what_the_server_can_do() {
         crate::server::ok(&request.body)
     });
     let options = ["--find-knee", "p50<10ms", "--arrivals", "poisson", "--rounds", "1", "--duration", "1s"];
-    let (outcome, report) = measured(&server.url(), &[&RAW[..], &options].concat());
-    assert_eq!(outcome.code, 0, "{} {report:#}", outcome.stderr);
+    // Where others need the cores, the program says that it was late itself, and finds nothing. Then it is asked again.
+    let deadline = Instant::now() + Duration::from_mins(2);
+    let report = loop {
+        let (outcome, report) = measured(&server.url(), &[&RAW[..], &options].concat());
+        if outcome.code == 0 {
+            break report;
+        }
+        let remark = report["knee"]["remark"].as_str().unwrap_or_default();
+        let is_its_own_fault = remark.contains("the generator is the bottleneck");
+        assert!(is_its_own_fault && Instant::now() < deadline, "{} {report:#}", outcome.stderr);
+    };
     let rate = report["knee"]["rate"].as_f64().expect("a knee");
     assert!((150.0..500.0).contains(&rate), "{rate}");
     assert!(report["points"].as_array().expect("steps").len() > 3);
