@@ -297,10 +297,8 @@ impl<'a> Load<'a> {
     }
 }
 
-/// `GRAPHPIPED_KILLS` says how often; few by default, because each is a model's start.
-#[test]
-fn a_process_that_is_killed_under_load_takes_nothing_with_it() {
-    let kills: u64 = std::env::var("GRAPHPIPED_KILLS").map_or(10, |text| text.parse().expect("a number"));
+/// `hit` and `apart`, each in a process of its own, and `within` the daemon's.
+fn three_models() -> Daemon {
     let path = root().join("tests/system/models/double.onnx");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("g.toml");
@@ -309,7 +307,14 @@ fn a_process_that_is_killed_under_load_takes_nothing_with_it() {
     };
     let tables = [table("hit", "process"), table("apart", "process"), table("within", "none")].concat();
     std::fs::write(&file, tables).expect("a file");
-    let daemon = Daemon::start(&["--config", file.to_str().expect("text"), "--memory", "256M"]);
+    Daemon::start(&["--config", file.to_str().expect("text"), "--memory", "256M"])
+}
+
+/// `GRAPHPIPED_KILLS` says how often; few by default, because each is a model's start.
+#[test]
+fn a_process_that_is_killed_under_load_takes_nothing_with_it() {
+    let kills: u64 = std::env::var("GRAPHPIPED_KILLS").map_or(10, |text| text.parse().expect("a number"));
+    let daemon = three_models();
     let is_over = AtomicBool::new(false);
     let loads = ["hit", "apart", "within"].map(|model| Load::on(model, &is_over));
     let [hit, apart, within] = &loads;
