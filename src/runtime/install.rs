@@ -94,14 +94,16 @@ fn refuse_what_is_not_ours(folder: &Path) -> Result<(), String> {
 }
 
 /// Makes a folder and those around it. Everybody may look into those that were not there, whatever the umask is: the daemon is
-/// another user.
-fn make_readable(folder: &Path) -> io::Result<()> {
+/// another user. Somebody else may make the same ones at the same time, for nobody can hold a lock that is to lie in them.
+pub fn make_readable(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
     folder.parent().map_or(Ok(()), make_readable)?;
-    fs::create_dir(folder)?;
-    fs::set_permissions(folder, Permissions::from_mode(0o755))
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755))),
+    }
 }
 
 fn make(made: Made<'_>, folder: &Path) -> io::Result<()> {
