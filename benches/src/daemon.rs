@@ -45,19 +45,30 @@ impl Daemon {
         Daemon::start_command(companion::command(binary)?, bench, arguments)
     }
 
+    /// Starts the daemon of this run so that models alone run on the server's core, and its other threads where the scheduler
+    /// sees fit.
+    pub fn start_around_its_core(bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
+        let cpus = bench.server_core.to_string();
+        let flags = ["--inline", "never", "--cpus", cpus.as_str()];
+        Daemon::start_on(&bench.cores, companion::command(&bench.daemon)?, &[&flags, arguments].concat())
+    }
+
     /// Starts the daemon of this run on the core where it stays: it knows that it has but one, and does not spin there while
     /// a model runs.
     pub fn start_on_its_core(bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
-        Daemon::start_on(&[bench.server_core], companion::command(&bench.daemon)?, bench, arguments)
+        Daemon::start_on(&[bench.server_core], companion::command(&bench.daemon)?, arguments)
     }
 
     /// Starts what a command says, which may be a binary within something that watches it. It is one that ends with this
     /// process.
     pub fn start_command(command: Command, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
-        Daemon::start_on(&bench.cores, command, bench, arguments)
+        let daemon = Daemon::start_on(&bench.cores, command, arguments)?;
+        // Only now: one that began on a single core would settle for that, and not spin.
+        cores::pin_process(daemon.pid(), bench.server_core)?;
+        Ok(daemon)
     }
 
-    fn start_on(cores: &[usize], mut command: Command, bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
+    fn start_on(cores: &[usize], mut command: Command, arguments: &[&str]) -> Result<Daemon> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         complete(&mut command, folder.path(), arguments);
         let child = cores::elsewhere(cores, || command.spawn())?;
@@ -68,8 +79,6 @@ impl Daemon {
         let mut daemon = Daemon { child, log, tcp, folder };
         daemon.wait_until_it_listens()?;
         daemon.set_congestion()?;
-        // Only now: one that began on a single core would settle for that, and not spin.
-        cores::pin_process(daemon.pid(), bench.server_core)?;
         Ok(daemon)
     }
 

@@ -1,5 +1,5 @@
-//! The bare framework: ONNX Runtime runs a model again and again, in memory that stays where it is. Nothing that serves this
-//! model can take less.
+//! The bare framework: it runs a model again and again, in memory that stays where it is. Nothing that serves this model with
+//! this framework can take less.
 
 use crate::cores;
 use crate::npy::npy;
@@ -12,7 +12,9 @@ use graphpiped_backend_api::{
     Backend, Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, Options, OutputSlot, Prepared, Produced,
     TensorSpec,
 };
-use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
+use graphpiped_backend_onnx::{Locations, OnnxBackend};
+use graphpiped_backend_tensorflow::TensorflowBackend;
+use graphpiped_backend_torch::TorchBackend;
 use memmap2::MmapMut;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +22,57 @@ use std::time::{Duration, Instant};
 
 /// The sample model.
 pub const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/digits.onnx");
-/// Where the project keeps ONNX Runtime; the daemon finds it there too.
-const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/onnxruntime");
+/// Where the project keeps frameworks; the daemon finds them there too.
+const RUNTIME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime");
+
+/// Which framework it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ONNX Runtime, with ONNX files.
+    Onnx,
+    /// TensorFlow, with frozen graphs.
+    Tensorflow,
+    /// PyTorch, with TorchScript.
+    Torch,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 3] = [Kind::Onnx, Kind::Tensorflow, Kind::Torch];
+
+    /// As people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Kind::Onnx => "ONNX Runtime",
+            Kind::Tensorflow => "TensorFlow",
+            Kind::Torch => "PyTorch",
+        }
+    }
+
+    /// What the name of a model's file ends in.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Kind::Onnx => "onnx",
+            Kind::Tensorflow => "pb",
+            Kind::Torch => "pt",
+        }
+    }
+
+    fn backend(self) -> Box<dyn Backend> {
+        use graphpiped_backend_onnx::WANTED as ONNX;
+        use graphpiped_backend_tensorflow::WANTED as TENSORFLOW;
+        use graphpiped_backend_torch::WANTED as TORCH;
+        const REMEDY: &str = "get it with `make runtime torch-plugin`";
+        let folder = |name| vec![Path::new(RUNTIME).join(name)];
+        match self {
+            Kind::Onnx => Box::new(OnnxBackend::new(Locations::new(&ONNX, None, folder("onnxruntime"), REMEDY))),
+            Kind::Tensorflow => {
+                Box::new(TensorflowBackend::new(Locations::new(&TENSORFLOW, None, folder("tensorflow"), REMEDY)))
+            }
+            Kind::Torch => Box::new(TorchBackend::new(Locations::new(&TORCH, None, folder("torch"), REMEDY))),
+        }
+    }
+}
 
 /// How long runs take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,10 +92,8 @@ pub struct Framework {
 
 impl Framework {
     /// Opens a model with so many threads within a run.
-    pub fn open(path: &Path, threads: usize) -> Result<Framework> {
-        let locations = Locations::new(&WANTED, None, vec![RUNTIME.into()], "get it with `make runtime`");
-        let model =
-            OnnxBackend::new(locations).open(path, &Options { intra_threads: threads, ..Options::default() })?;
+    pub fn open(kind: Kind, path: &Path, threads: usize) -> Result<Framework> {
+        let model = kind.backend().open(path, &Options { intra_threads: threads, ..Options::default() })?;
         Ok(Framework { model })
     }
 
@@ -57,8 +106,9 @@ impl Framework {
         ensure!(input.dtype == DType::Float32, "the model's input is {}, not float32", input.dtype);
         let input = Arc::new(Tensor::new(input, rows)?);
         let outputs = signature.outputs.iter().map(|output| Tensor::new(output, rows));
-        let mut bare =
-            BareLoop { instance: self.model.instance()?, input, outputs: outputs.collect::<Result<Vec<Tensor>>>()? };
+        let outputs = outputs.collect::<Result<Vec<Tensor>>>()?;
+        let lent = outputs.iter().map(|_| None).collect();
+        let mut bare = BareLoop { instance: self.model.instance()?, input, outputs, lent };
         let numbers: Vec<f32> = (0..bare.input.bytes.len() / 4).map(|index| (index % 17) as f32).collect();
         bare.set_input(&numbers);
         Ok(bare)
@@ -70,18 +120,23 @@ pub struct BareLoop {
     instance: Box<dyn Instance>,
     input: Arc<Tensor>,
     outputs: Vec<Tensor>,
+    /// Of each output of the last run the framework's own memory, if it is there.
+    lent: Vec<Option<Lent>>,
 }
+
+/// Memory that a framework lends.
+type Lent = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 impl BareLoop {
     /// Opens the sample model for one row and with one thread, as the daemon does by default.
     pub fn open() -> Result<BareLoop> {
-        Framework::open(Path::new(DIGITS), 1)?.rows(1)
+        Framework::open(Kind::Onnx, Path::new(DIGITS), 1)?.rows(1)
     }
 
     /// The input and what the framework makes of it, as NumPy files: the input, and the first output.
     pub fn golden(&mut self) -> Result<[Vec<u8>; 2]> {
         self.once()?;
-        Ok([self.input.npy()?, self.outputs[0].npy()?])
+        Ok([self.input.npy(&self.input.bytes)?, self.outputs[0].npy(self.output(0))?])
     }
 
     /// Runs as long as a measurement takes on the server's core, after a tenth of it for warming up.
@@ -111,9 +166,8 @@ impl BareLoop {
     }
 
     /// What the last run made.
-    #[cfg(test)]
     pub fn output(&self, index: usize) -> &[u8] {
-        &self.outputs[index].bytes
+        self.lent[index].as_ref().map_or(&self.outputs[index].bytes, |owner| (**owner).as_ref())
     }
 
     /// Nanoseconds of each run, at least of one.
@@ -132,6 +186,8 @@ impl BareLoop {
 
     /// Runs once.
     pub fn once(&mut self) -> Result<()> {
+        // What was lent for the last run can be used for this one.
+        self.lent.fill(None);
         let elements = Elements::Bytes(&self.input.bytes[..]);
         let inputs = [Input { index: 0, dtype: DType::Float32, shape: &self.input.shape, elements }];
         let slots = self.outputs.iter_mut().enumerate().map(|(index, output)| {
@@ -140,8 +196,14 @@ impl BareLoop {
         });
         let mut outputs: Vec<OutputSlot<'_>> = slots.collect();
         self.instance.run(&Inputs::new(&inputs, &KeptTensor(&self.input)), &mut outputs)?;
-        let are_in_place = outputs.iter().all(|slot| matches!(slot.produced, Some(Produced::InPlace)));
-        ensure!(are_in_place, "the outputs are not where they were to be");
+        let produced: Vec<_> = outputs.into_iter().map(|slot| slot.produced).collect();
+        for ((produced, lent), output) in produced.into_iter().zip(&mut self.lent).zip(&self.outputs) {
+            *lent = match produced {
+                Some(Produced::InPlace) => None,
+                Some(Produced::Lent { shape, owner, .. }) if shape == output.shape => Some(owner),
+                other => bail!("an output is not what it was to be: {other:?}"),
+            };
+        }
         Ok(())
     }
 }
@@ -180,9 +242,9 @@ impl Tensor {
         Ok(Tensor { dtype: spec.dtype, shape, bytes: warm_memory(usize::try_from(bytes)?)? })
     }
 
-    /// As a NumPy file, of float32.
-    fn npy(&self) -> Result<Vec<u8>> {
+    /// These elements of such a tensor as a NumPy file, of float32.
+    fn npy(&self, elements: &[u8]) -> Result<Vec<u8>> {
         ensure!(self.dtype == DType::Float32, "{} is not float32", self.dtype);
-        Ok(npy("<f4", &self.shape.iter().map(|size| *size as usize).collect::<Vec<usize>>(), &self.bytes))
+        Ok(npy("<f4", &self.shape.iter().map(|size| *size as usize).collect::<Vec<usize>>(), elements))
     }
 }

@@ -8,6 +8,7 @@
 
 mod address;
 mod aim;
+mod clients;
 mod companion;
 mod cores;
 mod crowd;
@@ -21,7 +22,6 @@ mod machine;
 mod metrics;
 mod models;
 mod npy;
-mod onnx;
 mod options;
 mod programs;
 mod socket;

@@ -5,6 +5,7 @@ pub mod batching;
 mod copies;
 mod cpu;
 mod end_to_end;
+mod frameworks;
 mod idle;
 mod instructions;
 mod instrument;
@@ -45,6 +46,8 @@ pub enum Program {
     /// What batching gains and what it costs. Not by default: it takes ten minutes. Names of its parts may follow; without
     /// one it is all of them.
     Batching,
+    /// Each framework behind the daemon, beside itself in a loop. Not by default: it takes a quarter of an hour.
+    Frameworks,
     /// What --zero-copy-send is worth, between network namespaces and over loopback. Not by default: one has to be root.
     #[value(name = "zero_copy")]
     ZeroCopy,
@@ -52,7 +55,7 @@ pub enum Program {
 
 impl Program {
     /// All of them.
-    pub const ALL: [Program; 11] = [
+    pub const ALL: [Program; 12] = [
         Program::Latency,
         Program::Large,
         Program::Cpu,
@@ -63,6 +66,7 @@ impl Program {
         Program::Instrument,
         Program::Allocator,
         Program::Batching,
+        Program::Frameworks,
         Program::ZeroCopy,
     ];
 
@@ -79,6 +83,7 @@ impl Program {
             Program::Instrument => "instrument",
             Program::Allocator => "allocator",
             Program::Batching => "batching",
+            Program::Frameworks => "frameworks",
             Program::ZeroCopy => "zero_copy",
         }
     }
@@ -91,6 +96,7 @@ impl Program {
             Program::Instructions => valgrind::version().map(drop),
             Program::Instrument => Generator::find(bench).and(wrk::check()),
             Program::Allocator => allocator::other_build(options.system_allocator.as_deref()).map(drop),
+            Program::Frameworks => frameworks::check(),
             Program::ZeroCopy => zero_copy::check(),
         }
     }
@@ -108,6 +114,7 @@ impl Program {
             Program::Instrument => instrument::run(bench),
             Program::Allocator => allocator::run(bench, options.system_allocator.as_deref()),
             Program::Batching => batching::run(bench, &options.parts()?, options.connections),
+            Program::Frameworks => frameworks::run(bench),
             Program::ZeroCopy => zero_copy::run(bench),
         }
     }

@@ -82,7 +82,7 @@ fn measure(stage: &Stage<'_>, model: &Model, transport: Transport, connections: 
 /// Connects them all; and by how many bytes the daemon has grown.
 fn idle_crowd(daemon: &Daemon, family: Family, model: &Model, connections: usize) -> Result<(Vec<OwnedFd>, f64)> {
     let address = daemon.address(family);
-    let exchange = Exchange::with_model(&address, model.name, &[1, model.row_numbers as i64])?;
+    let exchange = Exchange::with_model(&address, model.name, &[1, model.row_numbers() as i64])?;
     drop(crowd(&address, &exchange, WARM_UP)?);
     let before = Memory::of(daemon.pid())?.resident;
     let sockets = crowd(&address, &exchange, connections)?;

@@ -6,7 +6,7 @@ use super::{MANY, Stage, TOLERANCE, one_row};
 use crate::aim::{self, Aim};
 use crate::crowd::Load;
 use crate::daemon::Daemon;
-use crate::framework::{BareLoop, Framework};
+use crate::framework::{BareLoop, Framework, Kind};
 use crate::generator::{Found, Question};
 use crate::models;
 use crate::programs::transport::Transport;
@@ -81,7 +81,7 @@ pub fn run(stage: &Stage<'_>) -> Result<()> {
             cases.extend(loads(transport).into_iter().map(case));
         }
     }
-    let framework = Framework::open(&model.path, 1)?;
+    let framework = Framework::open(Kind::Onnx, &model.path, 1)?;
     let bare = SIZES.map(|rows| Ok(Bare { rows, inner: framework.rows(rows)?, run_us: vec![] }));
     let mut bare = bare.into_iter().collect::<Result<Vec<Bare>>>()?;
     for round in 0..bench.rounds {

@@ -6,7 +6,7 @@
 use super::{MANY, Stage, TOLERANCE, one_row};
 use crate::aim::{self, Aim};
 use crate::crowd::Load;
-use crate::framework::Framework;
+use crate::framework::{Framework, Kind};
 use crate::generator::Overload;
 use crate::models::{self, Model};
 use crate::options::Bench;
@@ -76,7 +76,7 @@ fn made_for(bench: &Bench) -> Result<Model> {
 
 /// What a row costs the bare framework in a batch of so many.
 fn row_us(bench: &Bench, model: &Model, rows: usize) -> Result<f64> {
-    Ok(Framework::open(&model.path, 1)?.rows(rows)?.run(bench)?.p50_us / rows as f64)
+    Ok(Framework::open(Kind::Onnx, &model.path, 1)?.rows(rows)?.run(bench)?.p50_us / rows as f64)
 }
 
 fn print_costs(bench: &Bench, model: &Model) -> Result<()> {

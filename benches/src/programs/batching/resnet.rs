@@ -3,17 +3,17 @@
 //! with as many threads on the same core.
 
 use super::Stage;
-use crate::address::{Address, Family};
+use crate::address::Family;
 use crate::aim::{self, Aim};
+use crate::clients::{self, Demand};
 use crate::daemon::Daemon;
-use crate::framework::{BareLoop, Framework};
+use crate::framework::{BareLoop, Framework, Kind};
 use crate::metrics;
 use crate::models::{self, Model};
 use crate::spread::Spread;
 use crate::table::Table;
-use anyhow::{Context, Result, ensure};
-use graphpipe_client::{Options, Request, Tensor};
-use std::time::{Duration, Instant};
+use anyhow::{Context, Result};
+use std::time::Duration;
 
 /// Clients with one picture under way each.
 const CLIENTS: usize = 8;
@@ -21,8 +21,6 @@ const CLIENTS: usize = 8;
 const THREADS: usize = 1;
 /// The part of the bare framework's rate that is to be left.
 const LEFT: f64 = 0.99;
-/// How long a reply may take.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What one measurement of the daemon has found.
 struct Found {
@@ -34,8 +32,8 @@ struct Found {
 /// Measures and prints.
 pub fn run(stage: &Stage<'_>) -> Result<()> {
     let bench = stage.bench;
-    let model = models::resnet()?;
-    let framework = Framework::open(&model.path, THREADS)?;
+    let model = models::resnet(Kind::Onnx)?;
+    let framework = Framework::open(Kind::Onnx, &model.path, THREADS)?;
     let daemon = stage.daemon_on_its_core(&model, &["--intra-threads", &THREADS.to_string(), "--instances", "1"])?;
     // A measurement has to have many runs, each of which takes long.
     let window = bench.duration * 8;
@@ -72,13 +70,11 @@ pub fn run(stage: &Stage<'_>) -> Result<()> {
 /// Every client asks once, and then so many times more. The clock runs from when all have had their first reply to the last
 /// reply of all, and what counts is what was replied meanwhile.
 fn ask(daemon: &Daemon, model: &Model, cycles: usize, run: Duration) -> Result<Found> {
-    let address = daemon.address(Family::Unix);
     let before = batches(daemon, model)?;
-    let replies = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask_one(&address, model, cycles))).collect();
-        let joined = threads.into_iter().map(|thread| thread.join().ok().context("a client panicked")?);
-        joined.collect::<Result<Vec<Vec<Instant>>>>()
-    })?;
+    let address = daemon.address(Family::Unix);
+    let window = Duration::ZERO;
+    let replies =
+        clients::ask(&Demand { address: &address, model, rows: 1, clients: CLIENTS, replies: cycles, window })?;
     let begin = *replies.iter().filter_map(|replies| replies.first()).max().context("there are clients")?;
     let end = *replies.iter().filter_map(|replies| replies.last()).max().context("there are clients")?;
     // Replies of the same batch come a little later and were worked for before; the next batch takes a whole run at least.
@@ -91,20 +87,6 @@ fn ask(daemon: &Daemon, model: &Model, cycles: usize, run: Duration) -> Result<F
         _ => None,
     };
     Ok(Found { rows_per_s, batch_rows })
-}
-
-/// When each reply has come.
-fn ask_one(address: &Address, model: &Model, cycles: usize) -> Result<Vec<Instant>> {
-    let mut client = Options::new().read_timeout(Some(PATIENCE)).connect(&address.to_string())?;
-    let picture: Vec<f32> = (0..model.row_numbers).map(|index| (index % 17) as f32 / 16.0).collect();
-    let shape = [1, 3, 224, 224];
-    let request = Request::new().model(model.name).input(Tensor::new(&shape, &picture));
-    let mut ask = || -> Result<Instant> {
-        let reply = client.infer(&request)?;
-        ensure!(reply.output(0)?.shape() == [1, 1000], "the reply is not of one picture");
-        Ok(Instant::now())
-    };
-    (0..=cycles).map(|_| ask()).collect()
 }
 
 /// How many batches of the model have run, and with how many rows.

@@ -108,7 +108,7 @@ struct SlowSender {
 impl SlowSender {
     /// Announces so many rows, all names and shapes at once; from then on it is slow.
     fn start(address: &Address, model: &Model, rows: i64) -> Result<SlowSender> {
-        let (request, payload_at) = write_request(model.name, &[rows, model.row_numbers as i64])?;
+        let (request, payload_at) = write_request(model.name, &[rows, model.row_numbers() as i64])?;
         let connection = socket::connect(address)?;
         socket::transmit(&connection, &request[..payload_at], Wait::Block)?;
         let (stop, stopped) = channel();

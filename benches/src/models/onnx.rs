@@ -1,10 +1,9 @@
-//! Writes ONNX models, so that a program can make the one that its question needs, and needs no other package for it. An
-//! ONNX file is a protobuf message; what stands here is the part of it that a chain of layers takes: nodes with whole numbers
-//! as attributes, weights of f32, one input and one output whose first dimension is `N`. Field numbers are those of
-//! `onnx.proto3`. Reading models will never be here: that is the framework's.
+//! Writes ONNX models: the part of the format that a chain of layers takes, which is nodes with whole numbers as attributes,
+//! weights of f32, one input and one output whose first dimension is `N`. Field numbers are those of `onnx.proto3`. Reading
+//! models will never be here: that is the framework's.
 
-use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use super::layers::{self, INPUT, OUTPUT, Window, bytes_of};
+use super::protobuf::Message;
 
 /// The version of the format, and of the operators: old enough for every runtime, new enough for what is used here.
 const IR_VERSION: u64 = 8;
@@ -16,10 +15,6 @@ const INT: u64 = 2;
 const INTS: u64 = 7;
 /// The name of the first dimension, the rows.
 const ROWS: &str = "N";
-/// The name of the model's input, which is where every graph begins.
-pub const INPUT: &str = "x";
-/// The name of its output.
-const OUTPUT: &str = "y";
 
 /// A value of an attribute.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +41,7 @@ impl Graph {
         tensor.numbers(1, shape);
         tensor.number(2, FLOAT);
         tensor.text(8, &name);
-        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensor.bytes(9, &raw);
+        tensor.bytes(9, &bytes_of(values));
         self.weights.push(tensor);
         name
     }
@@ -71,9 +65,48 @@ impl Graph {
         }
         self.nodes.push(node);
     }
+}
 
-    /// Ends the graph with the value `last`: the file's bytes, of a model from `x` [N, row] to `y` [N, out].
-    pub fn finish(mut self, last: &str, row: &[u64], out: &[u64]) -> Vec<u8> {
+impl layers::Graph for Graph {
+    const ARE_CHANNELS_LAST: bool = false;
+
+    fn dense(&mut self, last: &str, sizes: [u64; 2], weights: &[f32], bias: &[f32]) -> String {
+        let (weights, bias) = (self.weight(&sizes, weights), self.weight(&sizes[1..], bias));
+        self.node("Gemm", &[last, &weights, &bias], &[])
+    }
+
+    fn convolution(&mut self, last: &str, window: Window, weights: &[f32], bias: &[f32]) -> String {
+        let Window { before, after, size, stride } = window;
+        let (weights, bias) = (self.weight(&[after, before, size, size], weights), self.weight(&[after], bias));
+        let attributes =
+            [("strides", Attribute::Ints(&[stride; 2])), ("pads", Attribute::Ints(&[window.padding(); 4]))];
+        self.node("Conv", &[last, &weights, &bias], &attributes)
+    }
+
+    fn relu(&mut self, last: &str) -> String {
+        self.node("Relu", &[last], &[])
+    }
+
+    fn sum(&mut self, one: &str, other: &str) -> String {
+        self.node("Add", &[one, other], &[])
+    }
+
+    fn maximum(&mut self, last: &str, window: Window) -> String {
+        let attributes = [
+            ("kernel_shape", Attribute::Ints(&[window.size; 2])),
+            ("strides", Attribute::Ints(&[window.stride; 2])),
+            ("pads", Attribute::Ints(&[window.padding(); 4])),
+        ];
+        self.node("MaxPool", &[last], &attributes)
+    }
+
+    fn mean(&mut self, last: &str) -> String {
+        let pooled = self.node("GlobalAveragePool", &[last], &[]);
+        self.node("Flatten", &[&pooled], &[("axis", Attribute::Int(1))])
+    }
+
+    /// The file's bytes.
+    fn finish(mut self, last: &str, row: &[u64], out: &[u64]) -> Vec<u8> {
         self.named_node("Identity", &[last], OUTPUT, &[]);
         let mut graph = Message::default();
         for node in &self.nodes {
@@ -94,20 +127,6 @@ impl Graph {
         model.message(8, &operators);
         model.0
     }
-}
-
-/// Writes a model into a folder, whole or not at all: an interrupted run must not leave half of one.
-pub fn save(folder: &Path, name: &str, model: &[u8]) -> Result<PathBuf> {
-    let path = folder.join(format!("{name}.onnx"));
-    let write = || -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let begun = tempfile::NamedTempFile::new_in(folder)?;
-        std::fs::write(begun.path(), model)?;
-        begun.persist(&path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("writing {}", path.display()))?;
-    Ok(path)
 }
 
 fn attribute(name: &str, value: Attribute<'_>) -> Message {
@@ -143,89 +162,17 @@ fn value_info(name: &str, row: &[u64]) -> Message {
     info
 }
 
-/// A protobuf message: fields one after the other, each a key (its number and how it is written) and a value.
-#[derive(Debug, Default)]
-struct Message(Vec<u8>);
-
-/// How a value is written: as a varint, or as a length and so many bytes.
-const VARINT: u64 = 0;
-const LENGTH: u64 = 2;
-
-impl Message {
-    fn number(&mut self, field: u64, value: u64) {
-        self.varint(field << 3 | VARINT);
-        self.varint(value);
-    }
-
-    /// A repeated field of numbers, each on its own: that is read wherever the packed form is.
-    fn numbers(&mut self, field: u64, values: &[u64]) {
-        for value in values {
-            self.number(field, *value);
-        }
-    }
-
-    fn bytes(&mut self, field: u64, bytes: &[u8]) {
-        self.varint(field << 3 | LENGTH);
-        self.varint(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn text(&mut self, field: u64, text: &str) {
-        self.bytes(field, text.as_bytes());
-    }
-
-    fn message(&mut self, field: u64, message: &Message) {
-        self.bytes(field, &message.0);
-    }
-
-    /// Seven bits a byte, the lowest first; all bytes but the last have the highest bit set.
-    fn varint(&mut self, mut value: u64) {
-        while value > 0x7f {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::layers::Graph as _;
     use super::*;
-    use crate::framework::Framework;
-
-    /// The examples of protobuf's own page on its encoding: `a = 150` in field 1, `"testing"` in field 2, and the first one
-    /// as a message in field 3.
-    #[test]
-    fn the_encoding_is_that_of_protobufs_documentation() {
-        let mut number = Message::default();
-        number.number(1, 150);
-        assert_eq!(number.0, [0x08, 0x96, 0x01]);
-        let mut text = Message::default();
-        text.text(2, "testing");
-        assert_eq!(text.0, b"\x12\x07testing");
-        let mut nested = Message::default();
-        nested.message(3, &number);
-        assert_eq!(nested.0, [0x1a, 0x03, 0x08, 0x96, 0x01]);
-    }
-
-    #[test]
-    fn a_varint_of_any_length_has_its_high_bits_last() {
-        let bytes = |value| {
-            let mut message = Message::default();
-            message.varint(value);
-            message.0
-        };
-        assert_eq!(bytes(0), [0]);
-        assert_eq!(bytes(127), [0x7f]);
-        assert_eq!(bytes(300), [0xac, 0x02]);
-        assert_eq!(bytes(u64::MAX), [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
-    }
+    use crate::framework::{Framework, Kind};
 
     /// Runs a model on rows in ONNX Runtime.
     fn run(model: &[u8], rows: usize, input: &[f32]) -> Vec<f32> {
         let folder = tempfile::tempdir().unwrap();
-        let path = save(folder.path(), "model", model).unwrap();
-        let mut bare = Framework::open(&path, 1).unwrap().rows(rows).unwrap();
+        let path = super::super::save(folder.path(), "model.onnx", model).unwrap();
+        let mut bare = Framework::open(Kind::Onnx, &path, 1).unwrap().rows(rows).unwrap();
         bare.set_input(input);
         bare.once().unwrap();
         let numbers = bare.output(0).chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
