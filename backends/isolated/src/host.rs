@@ -7,6 +7,7 @@
 mod kept;
 mod run;
 
+use crate::background::in_background;
 use crate::memory::View;
 use crate::socket::{Mailbag, Socket};
 use crate::wire::control::{FromProcess, Opened, ToProcess};
@@ -42,8 +43,9 @@ pub fn serve(control: OwnedFd, find: impl Fn(&str) -> Option<Arc<dyn Backend>>, 
             return;
         }
         match (ToProcess::read(message), descriptors.pop()) {
-            (Ok(ToProcess::Open { backend, path, options }), None) => {
-                let opened = host.open(find(&backend), &backend, &path, &options);
+            (Ok(ToProcess::Open { backend, path, options, again }), None) => {
+                let open = || host.open(find(&backend), &backend, &path, &options);
+                let opened = if again { in_background(open) } else { open() };
                 let said = match &opened {
                     Ok(model) => FromProcess::Opened(Opened {
                         signature: model.signature().clone(),

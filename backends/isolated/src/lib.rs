@@ -29,6 +29,7 @@
 //! here: frameworks, and what a request is to the daemon.
 
 mod arenas;
+mod background;
 mod connection;
 pub mod host;
 mod instance;

@@ -320,7 +320,7 @@ impl Life {
         }
         let (backend, path, options) = (self.backend.clone(), self.path.clone(), self.options.clone());
         let mut message = Vec::new();
-        ToProcess::Open { backend, path, options }.write(&mut message);
+        ToProcess::Open { backend, path, options, again: expected.is_some() }.write(&mut message);
         let answer = connection.ask(&message, end, mailbag).ok_or(None)?;
         match answer {
             Ok(FromProcess::Opened(opened))

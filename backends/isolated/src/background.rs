@@ -1,0 +1,143 @@
+//! Work that nobody else is to notice: meanwhile its threads have the processor time that others leave, and no more.
+//!
+//! A framework and its model keep a core busy while they are opened again, and whoever wants that core waits for it. Linux has a
+//! policy for such work, `SCHED_IDLE`, which every thread may take. To come back from it takes leave: CAP_SYS_NICE, or a limit of
+//! nice values that has the present one in it (RLIMIT_NICE, `LimitNICE=` of a service). So one thread tries that first, and
+//! without leave the work is done like any other.
+//!
+//! A policy is a thread's own, and a thread that is made begins with its maker's. Those that a framework has made meanwhile are
+//! put back with the others. Where all cores are busy nothing is left for such work, so it has its share after a while.
+
+use std::io;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::Builder;
+use std::time::Duration;
+
+/// For how long work takes what others leave. What goes well takes less on a core that is half idle; what does not is worth
+/// being noticed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Does something in the background.
+pub(crate) fn in_background<T>(act: impl FnOnce() -> T) -> T {
+    in_background_for(PATIENCE, act)
+}
+
+fn in_background_for<T>(patience: Duration, act: impl FnOnce() -> T) -> T {
+    let Some(before) = policy(THIS).filter(|before| may_come_back_to(*before)) else { return act() };
+    let (ended, end) = channel::<()>();
+    let watch = move || {
+        if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            put_back(before);
+        }
+    };
+    // Made now, while whatever is made has the usual policy.
+    let Ok(watcher) = Builder::new().name("background".into()).spawn(watch) else { return act() };
+    // Nothing is worse than before if it fails.
+    let _ = set_policy(THIS, libc::SCHED_IDLE);
+    let outcome = act();
+    drop(ended);
+    // It neither panics nor waits.
+    let _ = watcher.join();
+    put_back(before);
+    outcome
+}
+
+/// Whether a thread that takes what others leave can have this policy again.
+fn may_come_back_to(before: i32) -> bool {
+    if before != libc::SCHED_OTHER && before != libc::SCHED_BATCH {
+        return false;
+    }
+    let there_and_back = move || set_policy(THIS, libc::SCHED_IDLE).and_then(|()| set_policy(THIS, before)).is_ok();
+    Builder::new().spawn(there_and_back).is_ok_and(|thread| thread.join().unwrap_or(false))
+}
+
+/// Gives all threads this policy that take what others leave. One that is made meanwhile may be missed, but then its maker was
+/// found, and all are looked at again.
+fn put_back(before: i32) {
+    let is_put_back = |thread: &i32| policy(*thread) == Some(libc::SCHED_IDLE) && set_policy(*thread, before).is_ok();
+    while threads().iter().filter(|thread| is_put_back(thread)).count() > 0 {}
+}
+
+fn threads() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The thread that asks.
+const THIS: i32 = 0;
+
+/// The policy of a thread, unless it has ended.
+fn policy(thread: i32) -> Option<i32> {
+    // SAFETY: it takes a number and gives one.
+    let policy = unsafe { libc::sched_getscheduler(thread) };
+    (policy >= 0).then_some(policy)
+}
+
+/// Sets the policy of a thread to one of those that have no priorities.
+fn set_policy(thread: i32, policy: i32) -> io::Result<()> {
+    let no_priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters are read during the call alone, and no thread computes anything else for having another policy.
+    match unsafe { libc::sched_setscheduler(thread, policy, &raw const no_priority) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, Sender};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::time::Instant;
+
+    /// One test at a time: all threads of the process are put back.
+    fn alone() -> MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The policy that this thread should have in the background: it needs leave.
+    fn expected() -> i32 {
+        if may_come_back_to(libc::SCHED_OTHER) { libc::SCHED_IDLE } else { libc::SCHED_OTHER }
+    }
+
+    #[test]
+    fn the_policy_is_back_when_the_work_is_done() {
+        let _alone = alone();
+        let found = in_background(|| policy(THIS));
+        assert_eq!(found, Some(expected()));
+        assert_eq!(policy(THIS), Some(libc::SCHED_OTHER));
+    }
+
+    #[test]
+    fn threads_that_were_made_meanwhile_are_put_back_too() {
+        let _alone = alone();
+        // Each is asked for its policy, and answers.
+        let (ask, asked): (Sender<()>, Receiver<()>) = channel();
+        let (answer, answered) = channel();
+        let thread = in_background(|| {
+            let answers = move || asked.iter().for_each(|()| answer.send(policy(THIS)).expect("somebody asked"));
+            let thread = Builder::new().spawn(answers).expect("a thread");
+            ask.send(()).expect("it lives");
+            assert_eq!(answered.recv(), Ok(Some(expected())));
+            thread
+        });
+        ask.send(()).expect("it lives");
+        assert_eq!(answered.recv(), Ok(Some(libc::SCHED_OTHER)));
+        drop(ask);
+        thread.join().expect("it ended well");
+    }
+
+    #[test]
+    fn work_that_takes_too_long_has_its_share() {
+        let _alone = alone();
+        let found = in_background_for(Duration::from_millis(1), || {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while policy(THIS) != Some(libc::SCHED_OTHER) && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            policy(THIS)
+        });
+        assert_eq!(found, Some(libc::SCHED_OTHER));
+    }
+}
