@@ -45,6 +45,11 @@ impl Daemon {
         Daemon::start_command(companion::command(binary)?, bench, arguments)
     }
 
+    /// Starts the daemon of this run without a core of its own: for what several processes do.
+    pub fn start_anywhere(bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
+        Daemon::start_on(&bench.cores, companion::command(&bench.daemon)?, arguments)
+    }
+
     /// Starts the daemon of this run so that models alone run on the server's core, and its other threads where the scheduler
     /// sees fit.
     pub fn start_around_its_core(bench: &Bench, arguments: &[&str]) -> Result<Daemon> {

@@ -6,11 +6,29 @@ use crate::options::{Bench, checked_binary};
 use crate::watch;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Its exit code after errors, and after numbers that are its own and not the server's.
 const NOT_CLEAN: i32 = 2;
+
+/// What a run at a fixed rate has found.
+#[derive(Clone, Debug)]
+pub struct Paced {
+    /// The median of the latency of replies with outputs, in microseconds.
+    pub p50_us: f64,
+    /// Its 99th percentile.
+    pub p99_us: f64,
+    /// Replies with outputs,
+    pub right: u64,
+    /// and those that were refused or failed, by what the report calls them.
+    pub errors: BTreeMap<String, u64>,
+    /// Requests that should have been sent.
+    pub intended: u64,
+}
 
 /// What to ask whom.
 #[derive(Clone, Debug)]
@@ -91,11 +109,26 @@ impl Generator {
         read_overload(&report)
     }
 
+    /// Begins to ask so many times a second, whatever the server does, beside others that do the same.
+    pub fn begin(&self, question: &Question, load: Load, window: Duration, rate: f64) -> Result<Begun> {
+        let folder = tempfile::tempdir().context("a temporary folder")?;
+        let report = folder.path().join("report.json");
+        let mut command = self.command(question, load, window, &report)?;
+        command.args(["--rate", &format!("{rate:.0}")]);
+        Ok(Begun { running: watch::begin("graphpipe-loadgen", &mut command)?, folder })
+    }
+
     /// Runs it: its report, and how many cores it kept busy.
     fn report(&self, question: &Question, load: Load, window: Duration, more: &[&str]) -> Result<(Value, Result<f64>)> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let report = folder.path().join("report.json");
-        let warm_up = window.mul_f64(0.2);
+        let mut command = self.command(question, load, window, &report)?;
+        command.args(more);
+        let (output, busy) = watch::run("graphpipe-loadgen", &mut command, warm_up(window), window)?;
+        Ok((parse(&output, &report)?, busy))
+    }
+
+    fn command(&self, question: &Question, load: Load, window: Duration, report: &Path) -> Result<Command> {
         let mut command = companion::command(&self.binary)?;
         command
             .arg(&question.target)
@@ -103,26 +136,49 @@ impl Generator {
             .args(&question.request)
             .args(["--clients", &load.connections.to_string(), "--pipeline", &load.depth.to_string()])
             .args(["--threads", "1", "--rounds", "1"])
-            .args(["--warmup", &seconds(warm_up), "--duration", &seconds(window)])
+            .args(["--warmup", &seconds(warm_up(window)), "--duration", &seconds(window)])
             .arg("--json")
-            .arg(&report)
-            .args(more);
+            .arg(report);
         if let Some(name) = question.congestion {
             command.args(["--congestion", name]);
         }
         if let Some(pid) = question.server {
             command.args(["--server-pid", &pid.to_string()]);
         }
-        let (output, busy) = watch::run("graphpipe-loadgen", &mut command, warm_up, window)?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        // It ran, but something is not as it should be: the report says what.
-        let is_report_there = output.status.success() || output.status.code() == Some(NOT_CLEAN);
-        ensure!(is_report_there, "graphpipe-loadgen ended with {}:\n{said}", output.status);
-        let report = std::fs::read(&report).context("the report of graphpipe-loadgen")?;
-        let report: Value = serde_json::from_slice(&report).context("the report of graphpipe-loadgen")?;
-        ensure!(report["format"] == 1, "its format is {}, not 1", report["format"]);
-        Ok((report, busy))
+        Ok(command)
     }
+}
+
+/// A run that goes on.
+#[derive(Debug)]
+pub struct Begun {
+    running: watch::Begun,
+    folder: TempDir,
+}
+
+impl Begun {
+    /// Waits for its end.
+    pub fn found(self) -> Result<Paced> {
+        let output = self.running.end()?;
+        read_paced(&parse(&output, &self.folder.path().join("report.json"))?)
+    }
+}
+
+/// For how long is asked before it counts.
+pub fn warm_up(window: Duration) -> Duration {
+    window.mul_f64(0.2)
+}
+
+/// The report of a run that has ended.
+fn parse(output: &Output, report: &Path) -> Result<Value> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It ran, but something is not as it should be: the report says what.
+    let is_report_there = output.status.success() || output.status.code() == Some(NOT_CLEAN);
+    ensure!(is_report_there, "graphpipe-loadgen ended with {}:\n{said}", output.status);
+    let report = std::fs::read(report).context("the report of graphpipe-loadgen")?;
+    let report: Value = serde_json::from_slice(&report).context("the report of graphpipe-loadgen")?;
+    ensure!(report["format"] == 1, "its format is {}, not 1", report["format"]);
+    Ok(report)
 }
 
 fn seconds(duration: Duration) -> String {
@@ -169,6 +225,19 @@ fn read_overload(report: &Value) -> Result<Overload> {
     let busy = errors.get(BUSY).and_then(Value::as_f64).unwrap_or_default();
     ensure!(seconds > 0.0 && intended > 0.0, "nothing was sent");
     Ok(Overload { goodput: number(round, "rate")?, intended: intended / seconds, busy_part: busy / intended })
+}
+
+fn read_paced(report: &Value) -> Result<Paced> {
+    let round = &report["points"][0]["rounds"][0];
+    let errors = round["errors"].as_object().context("the report of graphpipe-loadgen has no errors")?;
+    let right = number(round, "rate")? * number(round, "seconds")?;
+    Ok(Paced {
+        p50_us: number(&round["latency_us"], "p50")?,
+        p99_us: number(&round["latency_us"], "p99")?,
+        right: right.round() as u64,
+        errors: errors.iter().map(|(kind, count)| (kind.clone(), count.as_u64().unwrap_or_default())).collect(),
+        intended: number(round, "intended")? as u64,
+    })
 }
 
 fn number(value: &Value, name: &str) -> Result<f64> {
@@ -224,6 +293,18 @@ mod tests {
         assert_eq!(read(&report).unwrap().batch_rows, None);
         report["points"][0]["rounds"][0]["batches"] = json!({ "count": 4, "rows": 50.0, "buckets": [] });
         assert_eq!(read(&report).unwrap().batch_rows, Some(12.5));
+    }
+
+    #[test]
+    fn at_a_fixed_rate_what_failed_is_counted_by_its_kind() {
+        let mut report = report();
+        let round = &mut report["points"][0]["rounds"][0];
+        round["seconds"] = json!(2.0);
+        round["intended"] = json!(2003);
+        round["errors"] = json!({ "busy (5)": 2, "internal (4)": 1 });
+        let found = read_paced(&report).unwrap();
+        assert_eq!((found.p50_us, found.p99_us, found.right, found.intended), (20.5, 31.0, 2000, 2003));
+        assert_eq!(found.errors, [("busy (5)".to_owned(), 2), ("internal (4)".to_owned(), 1)].into());
     }
 
     #[test]

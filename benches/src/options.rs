@@ -19,7 +19,8 @@ const QUICK_SECONDS: f64 = 0.1;
 #[derive(Debug, Parser)]
 #[command(name = "graphpiped-benches", max_term_width = 100)]
 pub struct Options {
-    /// What to measure. Default: everything but `instrument`, `batching`, `frameworks` and `zero_copy`, and `allocator` without its flag.
+    /// What to measure. Default: everything but `instrument`, `batching`, `frameworks`, `isolation` and
+    /// `zero_copy`, and `allocator` without its flag.
     #[arg(value_enum, value_name = "PROGRAM [PART]")]
     words: Vec<Word>,
     /// The daemon's binary. Default: graphpiped beside this program.
@@ -131,7 +132,9 @@ impl Options {
             // Without a second binary there is nothing to compare.
             Program::Allocator => self.system_allocator.is_some(),
             // What needs others' programs or root, and what takes longer than all the rest, are asked for by name.
-            Program::Instrument | Program::Batching | Program::Frameworks | Program::ZeroCopy => false,
+            Program::Instrument | Program::Batching | Program::Frameworks | Program::Isolation | Program::ZeroCopy => {
+                false
+            }
             _ => true,
         };
         Ok(Program::ALL.into_iter().filter(is_possible).collect())

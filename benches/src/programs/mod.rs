@@ -9,6 +9,7 @@ mod frameworks;
 mod idle;
 mod instructions;
 mod instrument;
+mod isolation;
 mod large;
 mod latency;
 mod transport;
@@ -48,6 +49,8 @@ pub enum Program {
     Batching,
     /// Each framework behind the daemon, beside itself in a loop. Not by default: it takes a quarter of an hour.
     Frameworks,
+    /// What a model that crashes costs its neighbours. Not by default: it takes five minutes.
+    Isolation,
     /// What --zero-copy-send is worth, between network namespaces and over loopback. Not by default: one has to be root.
     #[value(name = "zero_copy")]
     ZeroCopy,
@@ -55,7 +58,7 @@ pub enum Program {
 
 impl Program {
     /// All of them.
-    pub const ALL: [Program; 12] = [
+    pub const ALL: [Program; 13] = [
         Program::Latency,
         Program::Large,
         Program::Cpu,
@@ -67,6 +70,7 @@ impl Program {
         Program::Allocator,
         Program::Batching,
         Program::Frameworks,
+        Program::Isolation,
         Program::ZeroCopy,
     ];
 
@@ -84,6 +88,7 @@ impl Program {
             Program::Allocator => "allocator",
             Program::Batching => "batching",
             Program::Frameworks => "frameworks",
+            Program::Isolation => "isolation",
             Program::ZeroCopy => "zero_copy",
         }
     }
@@ -94,6 +99,7 @@ impl Program {
             Program::Latency | Program::Large | Program::Cpu | Program::Idle | Program::Copies => Ok(()),
             Program::EndToEnd | Program::Batching => Generator::find(bench).and(BareLoop::open()).map(drop),
             Program::Instructions => valgrind::version().map(drop),
+            Program::Isolation => Generator::find(bench).map(drop),
             Program::Instrument => Generator::find(bench).and(wrk::check()),
             Program::Allocator => allocator::other_build(options.system_allocator.as_deref()).map(drop),
             Program::Frameworks => frameworks::check(),
@@ -115,6 +121,7 @@ impl Program {
             Program::Allocator => allocator::run(bench, options.system_allocator.as_deref()),
             Program::Batching => batching::run(bench, &options.parts()?, options.connections),
             Program::Frameworks => frameworks::run(bench),
+            Program::Isolation => isolation::run(bench),
             Program::ZeroCopy => zero_copy::run(bench),
         }
     }
