@@ -159,9 +159,9 @@ fn all_runs_of_a_process_end_with_it() {
         let runs: Vec<_> = (0..4)
             .map(|_| {
                 let mut instance = model.instance().expect("it has instances");
-                let model = &model;
+                // Before the thread begins, which may be when the process has ended.
+                let (model, epoch) = (&model, model.epoch());
                 scope.spawn(move || {
-                    let epoch = model.epoch();
                     let memory = Memory::default();
                     loop {
                         match run(&mut *instance, &memory, &floats(&[DOUBLE]), true) {
