@@ -60,7 +60,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     // A batch and another process: neither pools, nor which framework it is, which its tests alone know.
     (
         "graphpiped-backend-isolated",
-        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-onnx", "graphpiped-backend-conformance"],
+        &[
+            "graphpipe-schema",
+            "graphpiped-backend-api",
+            "graphpiped-backend-onnx",
+            "graphpiped-backend-tensorflow",
+            "graphpiped-backend-torch",
+            "graphpiped-backend-mxnet",
+            "graphpiped-backend-conformance",
+        ],
     ),
     // Shared libraries: not what is in them.
     ("graphpiped-backend-library", &[]),

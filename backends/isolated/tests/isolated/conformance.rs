@@ -1,26 +1,68 @@
-//! The suite that every backend passes, with ONNX Runtime in another process: what goes over is what was said.
+//! The suite that every backend passes, with each framework in another process: what goes over is what was said.
 
 use crate::support::open;
-use graphpipe_schema::DType;
 use graphpiped_backend_api::{Backend, Instance, Model, OpenError, Options, Signature};
-use graphpiped_backend_conformance::{Capabilities, InputProof, Kind, Subject, suite};
+use graphpiped_backend_conformance::{Capabilities, InputProof, Kind, Subject};
 use graphpiped_backend_isolated::Isolated;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-struct Onnx;
+mod mxnet {
+    graphpiped_backend_conformance::suite!(super::Apart(crate::subjects::Mxnet));
+}
 
-impl Backend for Onnx {
-    fn name(&self) -> &'static str {
-        "onnx"
+mod onnx {
+    graphpiped_backend_conformance::suite!(super::Apart(crate::subjects::Onnx));
+}
+
+mod tensorflow {
+    graphpiped_backend_conformance::suite!(super::Apart(crate::subjects::Tensorflow));
+}
+
+mod torch {
+    graphpiped_backend_conformance::suite!(super::Apart(crate::subjects::Torch));
+}
+
+/// A framework that is in processes of its own.
+struct Apart<S>(S);
+
+impl<S: Subject> Subject for Apart<S> {
+    fn backend(&self) -> Box<dyn Backend> {
+        let copies = self.0.capabilities().input == InputProof::Copies;
+        Box::new(Opener { framework: self.0.backend().name(), copies })
     }
 
-    fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
-        Ok(Arc::new(Copying(open("onnx", path, options)?)))
+    /// Two of them are the process's, whatever the framework does: inputs of the suite lie in memory that no process sees, so
+    /// they are copied (what is not is another test's); and what the framework lends is copied to where it was expected.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { input: InputProof::Copies, writes_in_place: true, ..self.0.capabilities() }
+    }
+
+    fn model(&self, kind: Kind) -> Option<PathBuf> {
+        self.0.model(kind)
     }
 }
 
-/// The suite gives inputs in memory that no process sees, so they are copied; what is not is another test's.
+/// Opens each model of a framework in a process.
+struct Opener {
+    framework: &'static str,
+    /// Whether it copies inputs by itself.
+    copies: bool,
+}
+
+impl Backend for Opener {
+    fn name(&self) -> &'static str {
+        self.framework
+    }
+
+    fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
+        let model = open(self.framework, path, options)?;
+        assert_eq!(model.copies(), self.copies, "the process does not say what its framework does");
+        Ok(Arc::new(Copying(model)))
+    }
+}
+
+/// A model whose inputs are copied to its process.
 struct Copying(Arc<Isolated>);
 
 impl Model for Copying {
@@ -33,7 +75,6 @@ impl Model for Copying {
     }
 
     fn copies(&self) -> bool {
-        assert!(!self.0.copies(), "ONNX Runtime itself does not");
         true
     }
 
@@ -41,27 +82,3 @@ impl Model for Copying {
         self.0.instance()
     }
 }
-
-impl Subject for Onnx {
-    fn backend(&self) -> Box<dyn Backend> {
-        Box::new(Onnx)
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            dtypes: &DType::ALL,
-            scalars: true,
-            empty: true,
-            dynamic_inner_axes: true,
-            input: InputProof::Copies,
-            writes_in_place: true,
-        }
-    }
-
-    fn model(&self, kind: Kind) -> Option<PathBuf> {
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../onnx/tests/models");
-        Some(models.join(format!("{}.onnx", kind.name())))
-    }
-}
-
-suite!(Onnx);

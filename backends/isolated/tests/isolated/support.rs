@@ -1,12 +1,12 @@
 //! A framework that does as it is told, processes that host it, and runs.
 
+use crate::subjects;
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
     Backend, Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, OpenError, Options, OutputSlot, Prepared,
     Produced, RunError, Signature, TensorSpec,
 };
 use graphpiped_backend_isolated::{Isolated, Launch, Program, host};
-use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,15 +36,8 @@ fn hosted() {
 fn find(name: &str) -> Option<Arc<dyn Backend>> {
     match name {
         "told" => Some(Arc::new(Told)),
-        "onnx" => Some(Arc::new(onnx())),
-        _ => None,
+        _ => subjects::backend(name),
     }
-}
-
-/// The backend, with the project's runtime folder.
-fn onnx() -> OnnxBackend {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/onnxruntime");
-    OnnxBackend::new(Locations::new(&WANTED, None, vec![folder], "get it with `make runtime`"))
 }
 
 fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
@@ -52,10 +45,11 @@ fn guarded(run: &mut dyn FnMut()) -> Result<(), String> {
     result.map_err(|why| why.downcast_ref::<&str>().copied().unwrap_or_default().to_string())
 }
 
-/// The command that starts this program as the process of a model.
+/// The command that starts this program as the process of a model, with the variables that the daemon sets there.
 pub fn command() -> Command {
     let mut command = Command::new(std::env::current_exe().expect("it runs"));
     command.args(["--exact", "support::hosted", "--nocapture"]).env(IS_HOST, "1").stdout(Stdio::null());
+    command.envs(graphpiped_backend_mxnet::ENVIRONMENT).envs(graphpiped_backend_torch::ENVIRONMENT);
     command
 }
 

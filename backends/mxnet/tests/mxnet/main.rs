@@ -11,4 +11,5 @@ mod engine;
 mod errors;
 mod runs;
 mod signatures;
+mod subject;
 mod support;

@@ -1,25 +1,14 @@
 //! Opening models, copying them, and running them: what all tests of this binary share.
 
+pub use crate::subject::{backend, path_of};
+
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_backend_conformance::{Asked, Scene};
-use graphpiped_backend_mxnet::{Locations, MxnetBackend, WANTED};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
-
-/// The path of a file among the models.
-pub fn path_of(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(file)
-}
-
-/// A backend that looks in the project's runtime folder.
-pub fn backend() -> MxnetBackend {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/mxnet");
-    let remedy = "get it with `graphpiped runtime install mxnet`";
-    MxnetBackend::new(Locations::new(&WANTED, None, vec![folder], remedy))
-}
 
 /// Opens a model.
 pub fn try_open(path: &Path) -> Result<Arc<dyn Model>, OpenError> {

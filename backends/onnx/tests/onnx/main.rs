@@ -13,6 +13,7 @@ mod memory;
 mod old;
 mod runs;
 mod signatures;
+mod subject;
 mod support;
 mod threads;
 mod types;

@@ -1,24 +1,14 @@
 //! Opening models, aligned memory, and asking for outputs: what all tests of this binary share.
 
+pub use crate::subject::{backend, path_of};
+
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
     Backend, Elements, Input, Inputs, Instance, Keep, Kept, Model, OpenError, Options, OutputSlot, Prepared, Produced,
     RunError,
 };
-use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// The path of a file among the models.
-pub fn path_of(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(file)
-}
-
-/// A backend that looks in the project's runtime folder.
-pub fn backend() -> OnnxBackend {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/onnxruntime");
-    OnnxBackend::new(Locations::new(&WANTED, None, vec![folder], "get it with `make runtime`"))
-}
 
 /// Opens a file.
 pub fn try_open(path: &Path) -> Result<Arc<dyn Model>, OpenError> {

@@ -12,4 +12,5 @@ mod names;
 mod processes;
 mod runs;
 mod signatures;
+mod subject;
 mod support;

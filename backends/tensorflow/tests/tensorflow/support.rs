@@ -1,25 +1,14 @@
 //! Opening models, aligned memory, and asking for outputs: what all tests of this binary share.
 
+pub use crate::subject::{backend, path_of};
+
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{
     Backend, Elements, Input, Inputs, Instance, Model, OpenError, Options, OutputSlot, Produced, RunError,
 };
 use graphpiped_backend_conformance::{Aligned, Watched};
-use graphpiped_backend_tensorflow::{Locations, TensorflowBackend, WANTED};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// The path of a model.
-pub fn path_of(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name)
-}
-
-/// A backend that looks in the project's runtime folder.
-pub fn backend() -> TensorflowBackend {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runtime/tensorflow");
-    let remedy = "get it with `graphpiped runtime install tensorflow`";
-    TensorflowBackend::new(Locations::new(&WANTED, None, vec![folder], remedy))
-}
 
 /// Opens what is at a path.
 pub fn try_open(path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {

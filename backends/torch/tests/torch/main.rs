@@ -11,6 +11,7 @@ mod loading;
 mod memory;
 mod packages;
 mod results;
+mod subject;
 mod support;
 mod templates;
 mod threads;

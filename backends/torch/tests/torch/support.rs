@@ -1,28 +1,18 @@
 //! Opening models, and running them on numbers: what all tests of this binary share.
 
+pub use crate::subject::{backend, path_of};
+
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{
     Backend, Elements, Input, Inputs, Instance, Model, OpenError, Options, OutputSlot, Produced, RunError,
 };
 use graphpiped_backend_conformance::{Aligned, Watched};
-use graphpiped_backend_torch::{Locations, TorchBackend, WANTED};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The folder of a part of this crate.
 pub fn folder(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// The path of a file among the models.
-pub fn path_of(file: &str) -> PathBuf {
-    folder("tests/models").join(file)
-}
-
-/// A backend that looks in the project's runtime folder.
-pub fn backend() -> TorchBackend {
-    let folders = vec![folder("../../runtime/torch")];
-    TorchBackend::new(Locations::new(&WANTED, None, folders, "get it with `graphpiped runtime install torch`"))
 }
 
 /// Opens a file.
