@@ -14,6 +14,7 @@ mod echo;
 mod fairness;
 mod isolated;
 mod neighbours;
+mod orders;
 mod pages;
 mod readme;
 mod refusals;
