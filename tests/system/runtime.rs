@@ -17,13 +17,17 @@ fn library(path: &Path, what: &str) {
     assert!(status.expect("the C compiler that Rust links with").success());
 }
 
-fn list(arguments: &[&str]) -> Vec<String> {
+/// The daemon's command, which looks for libraries where its arguments say.
+fn command() -> Command {
     let mut command = graphpiped();
-    command.args(["runtime", "list"]).args(arguments);
     for name in ["TENSORFLOW_DIR", "LIBTORCH", "MXNET_LIBRARY_PATH"] {
         command.env_remove(name);
     }
-    let output = command.output().expect("it runs");
+    command
+}
+
+fn list(arguments: &[&str]) -> Vec<String> {
+    let output = command().args(["runtime", "list"]).args(arguments).output().expect("it runs");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text").lines().map(str::to_string).collect()
 }
@@ -83,6 +87,60 @@ fn pytorch_without_its_plugin_does_not_load() {
         let line = torch();
         assert!(line.starts_with("torch       broken   ") && line.contains(cause), "{line}");
         assert!(line.ends_with("; build it with `make torch-plugin`"), "{line}");
+    }
+}
+
+/// Each framework, the library that it takes first, and a model of it.
+const FRAMEWORKS: [(&str, &str, &str); 4] = [
+    ("onnx", "onnxruntime/libonnxruntime.so", "digits.onnx"),
+    ("tensorflow", "tensorflow/libtensorflow_cc.so.2", "digits.pb"),
+    ("torch", "torch/lib/libc10.so", "digits.pt"),
+    ("mxnet", "mxnet/libmxnet.so", "digits-symbol.json"),
+];
+
+/// The dynamic linker says of a library for another machine that there is no such file, and nothing of one that is cut short:
+/// it ends by SIGBUS, and so would the daemon.
+#[test]
+fn a_library_that_cannot_be_loaded_here_is_named_with_the_command_that_gets_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |file: &str| folder.path().join(file);
+    for (_, file, _) in FRAMEWORKS {
+        library(&path(file), "");
+    }
+    library(&path("torch/lib/libtorch_cpu.so"), "");
+    std::fs::write(path("torch/build-version"), "9.8.7\n").expect("it is written");
+    let mark = format!("graphpiped-torch-plugin abi={} torch=9.8.0;", graphpiped_backend_torch::ABI);
+    std::fs::write(path("torch/libgraphpiped_torch.so"), mark).expect("it is written");
+    let whole = std::fs::read(path("mxnet/libmxnet.so")).expect("it is there");
+    let spoilt = |at: usize, byte: u8| [&whole[..at], &[byte], &whole[at + 1..]].concat();
+
+    let here = std::env::consts::ARCH;
+    let (number, elsewhere) = if here == "aarch64" { (62, "x86_64") } else { (183, "aarch64") };
+    let cases = [
+        (spoilt(18, number), format!("it is for {elsewhere} (64 bits), and this program is for {here} (64 bits)")),
+        (spoilt(4, 1), format!("it is for {here} (32 bits), and this program is for {here} (64 bits)")),
+        (whole[..1000].to_vec(), "it is cut short: it has 1000 bytes, and ".to_string()),
+        (b"404: Not Found\n".to_vec(), "it is no shared library".to_string()),
+    ];
+    for (bytes, cause) in cases {
+        for (_, file, _) in FRAMEWORKS {
+            std::fs::write(path(file), &bytes).expect("it is written");
+        }
+        let runtime = folder.path().to_str().expect("text");
+        let lines = list(&["--runtime", runtime]);
+        assert_eq!(lines.len(), FRAMEWORKS.len(), "{lines:?}");
+        for ((name, file, model), listed) in FRAMEWORKS.into_iter().zip(lines) {
+            let model = root().join("models/digits").join(model);
+            let checked = command().arg("check").arg(model).args(["--runtime", runtime]).output().expect("it runs");
+            assert_eq!(checked.status.code(), Some(1), "{name}: {checked:?}");
+            let checked = String::from_utf8(checked.stderr).expect("text");
+            assert_eq!(checked.lines().count(), 1, "{checked}");
+            assert!(listed.starts_with(&format!("{name:<11} broken   ")), "{listed}");
+            for line in [listed.as_str(), checked.trim_end()] {
+                let (place, remedy) = (path(file), format!("; get it with: graphpiped runtime install {name}"));
+                assert!(line.contains(&format!("{}: {cause}", place.display())) && line.ends_with(&remedy), "{line}");
+            }
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The shared library of a framework: where it is looked for, and why it cannot be loaded, in words for the operator.
 //!
 //! Each backend says what it wants ([`Wanted`]), tries what [`Locations`] finds, and decides itself whether it will do. Of
-//! what is in a library, only the functions that tell its version are known here (`version`). How one is installed never
-//! will be.
+//! what is in a library, only its header (`elf`) and the functions that tell its version (`version`) are known here. How one is
+//! installed never will be.
 
+mod elf;
 mod version;
 
 pub use version::{VersionFunction, version};
@@ -61,11 +62,12 @@ impl Locations {
                 Err(cause) => causes.push(format!("{}{named_by}: {cause}", path.display())),
             }
         }
-        let mut message = format!("no {} to load: {}", wanted.what, causes.join("; "));
-        if !self.remedy.is_empty() {
-            message = format!("{message}; {}", self.remedy);
-        }
-        Err(message)
+        Err(self.with_remedy(format!("no {} to load: {}", wanted.what, causes.join("; "))))
+    }
+
+    /// A message that ends with what to do about it.
+    pub fn with_remedy(&self, message: String) -> String {
+        if self.remedy.is_empty() { message } else { format!("{message}; {}", self.remedy) }
     }
 
     /// The paths to try, in order, with who named them.
@@ -107,6 +109,9 @@ pub unsafe fn load(path: &Path) -> Result<Loaded, String> {
         return Err("there is no such file".to_string());
     }
     let path = if is_path { absolute(path).map_err(|error| error.to_string())? } else { path.to_path_buf() };
+    if is_path {
+        elf::check(&path)?;
+    }
     // SAFETY: as the caller promises.
     let library = unsafe { Library::new(&path) }.map_err(|error| cause(&error, &path))?;
     let library = Box::leak(Box::new(library));
@@ -186,13 +191,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_a_library_is_refused_with_the_linkers_words() {
+    fn a_file_that_is_not_a_library_is_refused_before_the_linker_sees_it() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("libframework.so");
         std::fs::write(&file, "hello").expect("a file");
         let message = failure(&explicit(folder.path()));
         assert!(message.contains(&format!("{} (named on the command line", file.display())), "{message}");
-        assert!(message.ends_with("configuration): file too short; install it"), "{message}");
+        assert!(message.ends_with("configuration): it is no shared library; install it"), "{message}");
+    }
+
+    #[test]
+    fn what_only_the_linker_knows_is_said_in_its_words() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("libframework.so")).expect("a folder");
+        let message = failure(&explicit(folder.path()));
+        assert!(message.ends_with("configuration): cannot read file data: Is a directory; install it"), "{message}");
     }
 
     #[test]

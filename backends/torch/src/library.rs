@@ -47,7 +47,13 @@ impl Library {
     /// The library, loaded now if it was not yet. On failure: one line that says what was tried, why none will do, and what to
     /// do about it.
     pub fn load(locations: &Locations) -> Result<&'static Library, String> {
-        LIBRARY.load(|| Found::new(locations)?.load().map_err(|cause| format!("no PyTorch to load: {cause}")))
+        LIBRARY.load(|| {
+            Found::new(locations)?.load().map_err(|cause| {
+                let message = format!("no PyTorch to load: {cause}");
+                // Of the plugin, it says itself what gets it.
+                if message.ends_with(PLUGIN_REMEDY) { message } else { locations.with_remedy(message) }
+            })
+        })
     }
 }
 
