@@ -299,7 +299,9 @@ fn two_installations_at_once_fetch_once() {
     let bench = Bench::new(&wheel(&MEMBERS));
     std::thread::scope(|scope| {
         let both = [scope.spawn(|| bench.install()), scope.spawn(|| bench.install())];
-        both.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        for one in both {
+            one.join().unwrap().unwrap();
+        }
     });
     assert_eq!(bench.asked().len(), 1);
 }
