@@ -1,46 +1,159 @@
-//! What the header of a shared library tells before the dynamic linker maps it: for which machine it is, and whether all of it is
-//! there. Of a library for another machine the linker says that there is no such file; and one that is cut short ends the process,
-//! by SIGBUS and without a word, as soon as something is touched that is not there.
+//! What a shared library tells before the dynamic linker maps it: for which machine it is, and whether all of it is there. Of a
+//! library for another machine the linker says that there is no such file; and one that is cut short ends the process, by SIGBUS
+//! and without a word, as soon as something is touched that is not there.
 //!
-//! Only what the linker could not load is refused. What cannot be read, or is of a kind that is not known here, is left to its
-//! words.
+//! ```text
+//! header ──► table of segments ──► what is mapped        its end is compared with the file's
+//!                              └─► the dynamic section ──► names of libraries that it needs: those beside it are looked at, too
+//! ```
+//!
+//! Only what the linker could not load is refused, but for a neighbour that is spoilt while `LD_LIBRARY_PATH` has another one. What
+//! cannot be read, or is of a kind that is not known here, is left to the linker's words. Every number that is read is an offset
+//! into the file, where a read beyond its end fails.
 
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Why this program cannot load a file, if its header tells.
+/// Why this program cannot load a file, if the file tells.
 pub(crate) fn check(path: &Path) -> Result<(), String> {
-    let Ok(file) = File::open(path) else { return Ok(()) };
-    let (Some(header), Ok(metadata)) = (header_of(&file), file.metadata()) else { return Ok(()) };
-    if !header.starts_with(b"\x7fELF") {
-        return Err(if header.is_empty() { "the file is empty" } else { "it is no shared library" }.to_string());
+    let Some(library) = Elf::open(path)? else { return Ok(()) };
+    let own = Elf::open(Path::new("/proc/self/exe")).ok().flatten().map(|own| own.target);
+    if let Some(own) = own.filter(|own| *own != library.target) {
+        return Err(format!("it is for {}, and this program is for {own}", library.target));
     }
-    let bytes = metadata.len();
-    let Some(target) = Target::of(&header) else { return Err(cut_short(HEADER_BYTES, bytes)) };
-    let own = File::open("/proc/self/exe").ok().and_then(|this| Target::of(&header_of(&this)?));
-    if let Some(own) = own.filter(|own| *own != target) {
-        return Err(format!("it is for {target}, and this program is for {own}"));
+    library.is_whole()?;
+    // Whoever ended the copy of a folder has cut its last file, which need not be the one that is asked for.
+    for name in library.needs() {
+        let beside =
+            Elf::open(&path.with_file_name(&name)).and_then(|beside| beside.map_or(Ok(()), |it| it.is_whole()));
+        beside.map_err(|cause| format!("it needs {name}, which lies beside it: {cause}"))?;
     }
-    let wanted = target.end_of(&file, &header).unwrap_or(0);
-    if wanted > bytes { Err(cut_short(wanted, bytes)) } else { Ok(()) }
+    Ok(())
+}
+
+/// A file that says that it is a program or a library.
+struct Elf {
+    file: File,
+    bytes: u64,
+    target: Target,
+    header: Vec<u8>,
+}
+
+impl Elf {
+    /// `None` if there is nothing that can be read.
+    fn open(path: &Path) -> Result<Option<Elf>, String> {
+        let Ok(file) = File::open(path) else { return Ok(None) };
+        let (mut header, Ok(metadata)) = (Vec::new(), file.metadata()) else { return Ok(None) };
+        if (&file).take(HEADER_BYTES).read_to_end(&mut header).is_err() {
+            return Ok(None);
+        }
+        if !header.starts_with(b"\x7fELF") {
+            return Err(if header.is_empty() { "the file is empty" } else { "it is no shared library" }.to_string());
+        }
+        let bytes = metadata.len();
+        let Some(target) = Target::of(&header) else { return Err(cut_short(HEADER_BYTES, bytes)) };
+        Ok(Some(Elf { file, bytes, target, header }))
+    }
+
+    /// Whether everything is there that is mapped.
+    fn is_whole(&self) -> Result<(), String> {
+        let Some(place) = self.segments_place() else { return Ok(()) };
+        let segments = self.segments();
+        let ends = segments.iter().filter(|segment| segment.kind == LOADED).map(|segment| segment.file.end);
+        // The table is mapped as well.
+        let wanted = ends.max().unwrap_or(place.end);
+        if wanted > self.bytes { Err(cut_short(wanted, self.bytes)) } else { Ok(()) }
+    }
+
+    /// Where the table of segments is, of a file of 64 bits. It is less than 4 MiB: 65,535 of 56 bytes at most.
+    fn segments_place(&self) -> Option<Range<u64>> {
+        let field = |range: Range<usize>| self.target.number(self.header.get(range)?);
+        let (start, each, count) = (field(32..40)?, field(54..56)?, field(56..58)?);
+        let end = start.checked_add(count * SEGMENT_BYTES)?;
+        (self.target.class == 2 && each == SEGMENT_BYTES).then_some(start..end)
+    }
+
+    /// None of them if their table is not there.
+    fn segments(&self) -> Vec<Segment> {
+        let table = self.segments_place().and_then(|place| self.read(place));
+        let segment = |entry: &[u8]| {
+            let number = |range: Range<usize>| self.target.number(&entry[range]);
+            let (start, bytes) = (number(8..16)?, number(32..40)?);
+            Some(Segment { kind: number(0..4)?, address: number(16..24)?, file: start..start.checked_add(bytes)? })
+        };
+        table.unwrap_or_default().chunks_exact(SEGMENT_BYTES as usize).filter_map(segment).collect()
+    }
+
+    /// The names of the libraries that the linker loads with it. Of a file that is whole.
+    fn needs(&self) -> Vec<String> {
+        let segments = self.segments();
+        let dynamic = segments.iter().find(|segment| segment.kind == DYNAMIC).map(|segment| segment.file.clone());
+        let dynamic = dynamic.filter(|place| place.end - place.start <= DYNAMIC_BYTES_MAX);
+        let entries = dynamic.and_then(|place| self.read(place)).unwrap_or_default();
+        let entries = entries.as_chunks::<16>().0.iter().filter_map(|entry| {
+            let (tag, value) = entry.split_at(8);
+            Some((self.target.number(tag)?, self.target.number(value)?))
+        });
+        let entries: Vec<(u64, u64)> = entries.collect();
+        let of = |wanted: u64| entries.iter().filter(move |(tag, _)| *tag == wanted).map(|(_, value)| *value);
+        let in_file = |address: u64| {
+            let has_it = |segment: &Segment| {
+                let offset = address.checked_sub(segment.address).filter(|_| segment.kind == LOADED)?;
+                segment.file.start.checked_add(offset).filter(|place| segment.file.contains(place))
+            };
+            segments.iter().find_map(has_it)
+        };
+        let Some(names) = of(NAMES).next().and_then(in_file) else { return Vec::new() };
+        of(NEEDED).filter_map(|offset| self.name(names.checked_add(offset)?)).collect()
+    }
+
+    /// The name that stands there.
+    fn name(&self, start: u64) -> Option<String> {
+        let mut bytes = vec![0; NAME_BYTES_MAX.min(self.bytes.checked_sub(start)?) as usize];
+        self.file.read_exact_at(&mut bytes, start).ok()?;
+        let name = bytes.split(|byte| *byte == 0).next()?;
+        // One with a path is no neighbour.
+        String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty() && !name.contains('/'))
+    }
+
+    /// Bytes of the file, if all of them are there.
+    fn read(&self, place: Range<u64>) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(place.end.checked_sub(place.start)?).ok()?];
+        self.file.read_exact_at(&mut bytes, place.start).ok()?;
+        Some(bytes)
+    }
 }
 
 fn cut_short(wanted: u64, bytes: u64) -> String {
     format!("it is cut short: it has {bytes} bytes, and {wanted} at least belong to it")
 }
 
+/// A part of a file, and where it is in memory.
+struct Segment {
+    kind: u64,
+    address: u64,
+    file: Range<u64>,
+}
+
 /// The header of a file of 64 bits; that of one of 32 is a little shorter, but no library ends with its header.
 const HEADER_BYTES: u64 = 64;
-
-/// The beginning of a file, as far as it goes.
-fn header_of(file: &File) -> Option<Vec<u8>> {
-    let mut header = Vec::new();
-    file.take(HEADER_BYTES).read_to_end(&mut header).ok()?;
-    Some(header)
-}
+/// Of an entry in the table of segments, in files of 64 bits.
+const SEGMENT_BYTES: u64 = 56;
+/// The kind of a segment that is mapped.
+const LOADED: u64 = 1;
+/// The kind of the segment that tells the linker what to do.
+const DYNAMIC: u64 = 2;
+/// A thousand times what libraries have, which is some dozens of entries.
+const DYNAMIC_BYTES_MAX: u64 = 1 << 20;
+/// In that segment: a library that is needed, by the place of its name among the names, and the address of the names.
+const NEEDED: u64 = 1;
+const NAMES: u64 = 5;
+/// The longest name that a file can have, and its end.
+const NAME_BYTES_MAX: u64 = 256;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +167,10 @@ struct Target {
 impl Target {
     /// As a header says; `None` if it is not all there.
     fn of(header: &[u8]) -> Option<Target> {
-        if header.len() as u64 != HEADER_BYTES {
-            return None;
-        }
-        let (class, is_little_endian) = (header[4], header[5] == 1);
-        let machine = Target { class, is_little_endian, machine: 0 }.number(&header[18..20])?;
-        Some(Target { class, is_little_endian, machine: u16::try_from(machine).ok()? })
+        let (&[class, order], machine) = (header.get(4..6)?, header.get(18..20)?) else { return None };
+        let target = Target { class, is_little_endian: order == 1, machine: 0 };
+        let machine = target.number(machine).and_then(|number| u16::try_from(number).ok())?;
+        (header.len() as u64 == HEADER_BYTES).then_some(Target { machine, ..target })
     }
 
     /// A number of up to eight bytes.
@@ -73,33 +184,7 @@ impl Target {
             Some(u64::from_be_bytes(eight))
         }
     }
-
-    /// Where the last byte ends that is mapped, of a file of 64 bits. The table of segments is mapped as well.
-    fn end_of(self, file: &File, header: &[u8]) -> Option<u64> {
-        let field = |range: std::ops::Range<usize>| self.number(header.get(range)?);
-        let (start, each, count) = (field(32..40)?, field(54..56)?, field(56..58)?);
-        if self.class != 2 || each != SEGMENT_BYTES {
-            return None;
-        }
-        // At most 65,535 of 56 bytes: less than 4 MiB.
-        let table_end = start.checked_add(count * SEGMENT_BYTES)?;
-        let mut table = vec![0; (count * SEGMENT_BYTES) as usize];
-        if file.read_exact_at(&mut table, start).is_err() {
-            return Some(table_end);
-        }
-        let end = |segment: &[u8]| {
-            let is_loaded = self.number(&segment[..4])? == LOADED;
-            let (start, bytes) = (self.number(&segment[8..16])?, self.number(&segment[32..40])?);
-            start.checked_add(bytes).filter(|_| is_loaded)
-        };
-        table.chunks_exact(SEGMENT_BYTES as usize).filter_map(end).max()
-    }
 }
-
-/// Of an entry in the table of segments, in files of 64 bits.
-const SEGMENT_BYTES: u64 = 56;
-/// The kind of a segment that is mapped.
-const LOADED: u64 = 1;
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,8 +235,7 @@ mod tests {
 
     #[test]
     fn a_library_for_another_machine_is_named_as_such() {
-        let own = Target::of(&header_of(&File::open("/proc/self/exe").expect("Linux")).expect("it is read"));
-        let own = own.expect("it runs").to_string();
+        let own = Elf::open(Path::new("/proc/self/exe")).expect("it runs").expect("Linux").target.to_string();
         assert!(own.starts_with(std::env::consts::ARCH), "{own}");
         let other = refused(|bytes| bytes[18..20].copy_from_slice(&20_u16.to_le_bytes()));
         assert_eq!(other, format!("it is for machine 20 of ELF (64 bits), and this program is for {own}"));
@@ -178,6 +262,33 @@ mod tests {
         let why = refused(|bytes| bytes.truncate(300_000));
         let wanted = why.split_whitespace().rev().find_map(|word| word.parse::<u64>().ok()).expect("a number");
         assert!((400_000..500_000).contains(&wanted), "{why}");
+    }
+
+    #[test]
+    fn a_library_that_needs_one_that_is_cut_short_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("needed.c"), "int needed[100000] = {1};").expect("a source file");
+        std::fs::write(path("library.c"), "extern int needed[]; int *some(void) { return needed; }")
+            .expect("a source file");
+        let cc = |arguments: &[&str]| {
+            let status = Command::new("cc").args(["-shared", "-fPIC"]).args(arguments).current_dir(&folder).status();
+            assert!(status.expect("the C compiler that Rust links with").success());
+        };
+        cc(&["-o", "libneeded.so", "needed.c"]);
+        cc(&["-o", "library.so", "library.c", "-L.", "-lneeded", "-Wl,-rpath,$ORIGIN"]);
+        assert_eq!(Elf::open(&path("library.so")).expect("it is one").expect("it is there").needs()[0], "libneeded.so");
+        assert_eq!(check(&path("library.so")), Ok(()));
+        let whole = std::fs::read(path("libneeded.so")).expect("it is there");
+        std::fs::write(path("libneeded.so"), &whole[..5000]).expect("it can be written");
+        let why = check(&path("library.so")).expect_err("the linker would end this process");
+        assert!(
+            why.starts_with("it needs libneeded.so, which lies beside it: it is cut short: it has 5000 bytes"),
+            "{why}"
+        );
+        // Somebody else may have it.
+        std::fs::remove_file(path("libneeded.so")).expect("it is there");
+        assert_eq!(check(&path("library.so")), Ok(()));
     }
 
     #[test]
