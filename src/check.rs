@@ -9,6 +9,7 @@ use crate::settings::{Machine, ModelSettings, Settings};
 use crate::source::Source;
 use crate::units::ByteSize;
 use graphpiped_backend_api::{Dim, Signature};
+use graphpiped_memory::Pool;
 use graphpiped_transport::probe::probe;
 use std::fmt::Write;
 use std::time::Instant;
@@ -18,7 +19,7 @@ pub fn check(args: CheckArgs) -> Result<String, String> {
     let settings = Settings::resolve(args.into_options(), None, &Machine::detect())?;
     // tokio-uring panics where there is no io_uring; this says why there is none.
     probe().map_err(|unavailable| unavailable.to_string())?;
-    let backends = Backends::new(&settings.places);
+    let backends = Backends::new(&settings.places, Pool::new(settings.memory_bytes));
     let before = machine::resident_bytes();
     let model = &settings.models[0];
     let opened = tokio_uring::start(open(&backends, model)).inspect_err(|_| show_template(&backends, model))?;

@@ -106,7 +106,8 @@ async fn run(mut settings: Settings, cores: usize) -> Result<(), Failure> {
     // First of all: an address that is in use should be known before minutes go into loading models. Clients that come
     // meanwhile wait in the backlog.
     let listening = settings.listen.iter().map(Listening::new).collect::<Result<Vec<_>, _>>()?;
-    let models = match open_until_signal(&settings, &mut threads).await? {
+    let pool = Pool::new(settings.memory_bytes);
+    let models = match open_until_signal(&settings, &pool, &mut threads).await? {
         Ok(models) => models,
         Err(name) => {
             info!(name, "signal; the models are not loaded to the end");
@@ -115,7 +116,7 @@ async fn run(mut settings: Settings, cores: usize) -> Result<(), Failure> {
             leave();
         }
     };
-    let daemon = start(&mut settings, cores, models, &listening, &mut threads).await?;
+    let daemon = start(&mut settings, cores, pool, models, &listening, &mut threads).await?;
     for Listening { address, .. } in &listening {
         info!(%address, "listening");
     }
@@ -127,9 +128,10 @@ async fn run(mut settings: Settings, cores: usize) -> Result<(), Failure> {
 /// The models, or the name of the signal that came before they were open.
 async fn open_until_signal(
     settings: &Settings,
+    pool: &Pool,
     threads: &mut Threads,
 ) -> Result<Result<Vec<Loaded>, &'static str>, Failure> {
-    let mut opening = pin!(open_all(settings));
+    let mut opening = pin!(open_all(settings, pool));
     let mut event = pin!(threads.next());
     poll_fn(|context| match event.as_mut().poll(context) {
         Poll::Ready(Event::Signal(name)) => Poll::Ready(Ok(Err(name))),
@@ -176,11 +178,11 @@ fn leave() -> ! {
 async fn start(
     settings: &mut Settings,
     cores: usize,
+    pool: Pool,
     loaded: Vec<Loaded>,
     listening: &[Listening],
     threads: &mut Threads,
 ) -> Result<Arc<Daemon>, Failure> {
-    let pool = Pool::new(settings.memory_bytes);
     let (models, plan) = batch_all(settings, &pool, loaded)?;
     let batchings = || models.iter().filter_map(|served| served.batching.as_ref());
     settings.limits.weight_max = Weights::new(batchings().map(|batching| batching.rows_max)).max();

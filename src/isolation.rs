@@ -8,7 +8,7 @@ use crate::cores::{CpuList, pin};
 use crate::faults;
 use crate::open::Backends;
 use crate::places::Places;
-use graphpiped_backend_isolated::{Isolated, Launch, Program, host};
+use graphpiped_backend_isolated::{Budget, Counted, Isolated, Launch, Program, host};
 use graphpiped_memory::{Exhausted, Mapping, Pool, Shareable};
 use std::ffi::OsStr;
 use std::io::stdin;
@@ -17,18 +17,21 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// How processes of models are started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HostProgram {
     /// Where the frameworks' libraries are, as far as somebody said so.
     pub places: Places,
     /// Cores that run models, if somebody said so.
     pub cpus: Option<CpuList>,
+    /// Whose budget bounds what their runs need.
+    pub pool: Pool,
 }
 
 impl HostProgram {
     /// Starts those of the model that clients call so.
     pub fn launch(&self, model: &str) -> Box<dyn Launch> {
-        let (HostProgram { places: Places { runtime, onnxruntime }, cpus }, model) = (self.clone(), model.to_string());
+        let HostProgram { places: Places { runtime, onnxruntime }, cpus, pool: _ } = self.clone();
+        let model = model.to_string();
         Box::new(Program(move || {
             // The thread that starts a process does nothing else, and the process has its cores.
             if let Some(Err(why)) = cpus.as_ref().map(pin) {
@@ -47,14 +50,23 @@ impl HostProgram {
     }
 }
 
+/// The budget of a pool.
+pub struct Budgeted(pub Pool);
+
+impl Budget for Budgeted {
+    fn count(&self, bytes: usize) -> Option<Counted> {
+        self.0.count(bytes).ok().map(Counted::new)
+    }
+}
+
 /// Hosts the model that the daemon names over the standard input. Does not return: the process ends when the daemon does not
 /// need it any more.
 pub fn host(args: HostArgs) -> Result<(), String> {
     let no_socket = |why: &dyn std::fmt::Display| format!("backend-host is started by the daemon alone: {why}");
     let control = stdin().as_fd().try_clone_to_owned().map_err(|error| no_socket(&error))?;
     // What a framework reads from its standard input is nothing.
-    let nothing = std::fs::File::open("/dev/null").map_err(|error| error.to_string())?;
-    rustix::stdio::dup2_stdin(&nothing).map_err(|error| error.to_string())?;
+    let null = std::fs::File::open("/dev/null").map_err(|error| error.to_string())?;
+    rustix::stdio::dup2_stdin(&null).map_err(|error| error.to_string())?;
     if rustix::net::sockopt::socket_type(&control) != Ok(rustix::net::SocketType::SEQPACKET) {
         return Err(no_socket(&"its standard input is not the daemon's socket"));
     }
@@ -62,7 +74,9 @@ pub fn host(args: HostArgs) -> Result<(), String> {
     host::leaves_nothing_behind();
     // Of a program that was started as /proc/self/exe this is the name otherwise: "exe". It is for people, so it may fail.
     let _ = rustix::thread::set_name(c"graphpiped-host");
-    let backends = Backends::new(&Places { runtime: args.runtime, onnxruntime: args.onnxruntime });
+    // It starts no processes, so nothing of theirs is counted here.
+    let nothing = Pool::new(0);
+    let backends = Backends::new(&Places { runtime: args.runtime, onnxruntime: args.onnxruntime }, nothing);
     host::serve(control, |name| backends.find(name), |run| faults::guarded(run));
     host::end()
 }

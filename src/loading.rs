@@ -26,8 +26,8 @@ pub struct Loaded {
 }
 
 /// Opens all models, and tries whether they may be batched.
-pub async fn open_all(settings: &Settings) -> Result<Vec<Loaded>, String> {
-    let backends = Backends::new(&settings.places).on(settings.cpus.clone());
+pub async fn open_all(settings: &Settings, pool: &Pool) -> Result<Vec<Loaded>, String> {
+    let backends = Backends::new(&settings.places, pool.clone()).on(settings.cpus.clone());
     let mut models = Vec::new();
     for model in &settings.models {
         let opened = open(&backends, model).await?;

@@ -4,7 +4,7 @@
 use crate::cli::IsolationMode;
 use crate::cores::CpuList;
 use crate::faults;
-use crate::isolation::HostProgram;
+use crate::isolation::{Budgeted, HostProgram};
 use crate::places::{Framework, Places};
 use crate::settings::ModelSettings;
 use crate::source::{BackendName, Source};
@@ -17,6 +17,7 @@ use graphpiped_backend_mxnet::{MxnetBackend, WANTED as MXNET};
 use graphpiped_backend_onnx::{OnnxBackend, WANTED as ONNX};
 use graphpiped_backend_tensorflow::{TensorflowBackend, WANTED as TENSORFLOW};
 use graphpiped_backend_torch::{TorchBackend, WANTED as TORCH};
+use graphpiped_memory::Pool;
 use graphpiped_model_format::{Format, model_bytes, recognise};
 use rustix::fs::FileType;
 use std::io::ErrorKind;
@@ -37,8 +38,9 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// The frameworks that this build has, and where their libraries are looked for when the first model needs one.
-    pub fn new(places: &Places) -> Backends {
+    /// The frameworks that this build has, and where their libraries are looked for when the first model needs one. What models
+    /// in processes of their own need for a run is counted in the pool.
+    pub fn new(places: &Places, pool: Pool) -> Backends {
         let onnx = places.locations(Framework::Onnx, &ONNX);
         let mxnet = places.locations(Framework::Mxnet, &MXNET);
         let tensorflow = places.locations(Framework::Tensorflow, &TENSORFLOW);
@@ -51,7 +53,7 @@ impl Backends {
             (BackendName::Tensorflow, Arc::new(TensorflowBackend::new(tensorflow))),
             (BackendName::Torch, Arc::new(TorchBackend::new(torch))),
         ];
-        Backends { list, host: HostProgram { places: places.clone(), cpus: None } }
+        Backends { list, host: HostProgram { places: places.clone(), cpus: None, pool } }
     }
 
     /// The same, whose models run on these cores where they have processes of their own.
@@ -113,11 +115,11 @@ pub async fn open(backends: &Backends, settings: &ModelSettings) -> Result<Opene
     let place = path.display().to_string();
     let options = options(settings);
     let isolation = (settings.isolation == IsolationMode::Process)
-        .then(|| (settings.name.clone(), backends.host.launch(&settings.name)));
+        .then(|| (settings.name.clone(), backends.host.launch(&settings.name), Budgeted(backends.host.pool.clone())));
     let open = move || match isolation {
         None => backend.open(&path, &options).map(|model| (model, None)),
-        Some((model, launch)) => {
-            let isolated = Isolated::open(&model, name.as_str(), &path, &options, launch)?;
+        Some((model, launch, budget)) => {
+            let isolated = Isolated::open(&model, name.as_str(), &path, &options, launch, Arc::new(budget))?;
             Ok((Arc::clone(&isolated) as Arc<dyn Model>, Some(isolated)))
         }
     };

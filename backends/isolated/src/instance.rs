@@ -1,6 +1,7 @@
 //! A run in another process, on the daemon's side: inputs are named where they lie or copied, and what comes back is compared
 //! with what was asked for before it is used.
 
+use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::memory::{ALIGN, Area, is_for_next_run};
 use crate::model::Owner;
@@ -66,7 +67,7 @@ impl From<Unsettled> for Failed {
     fn from(unsettled: Unsettled) -> Failed {
         match unsettled {
             Unsettled::Garbage(garbage) => Failed::Garbage(garbage),
-            Unsettled::Memory => Failed::Run(RunError::Machine("no memory for the outputs".into())),
+            Unsettled::Memory(why) => Failed::Run(RunError::Machine(format!("no memory for the outputs: {why}"))),
         }
     }
 }
@@ -151,11 +152,11 @@ impl IsolatedInstance {
         let descriptors: SmallVec<[BorrowedFd<'_>; 2]> = new.map(Area::descriptor).collect();
         link.socket.send(&self.message, &descriptors).map_err(|error| Failed::of(&error))?;
         drop(descriptors);
-        let (given, is_kept) = answer(link, &mut self.mailbag, &mut self.message)?;
+        let (given, is_kept) = answer(&self.owner, link, &mut self.mailbag, &mut self.message)?;
         if is_kept {
             link.connection.kept.keep(run.id, inputs.keep(), link.inputs.take());
         }
-        let asked = Asked { inputs, places: &run.outputs };
+        let asked = Asked { inputs, places: &run.outputs, budget: &*self.owner.0.budget };
         let given = given.map_err(Failed::Run)?;
         let back = settle(&asked, &given, slots, link.prepared.as_ref(), link.lent.as_ref())?;
         self.owner.0.copied.fetch_add(copied + back, Ordering::Relaxed);
@@ -175,7 +176,7 @@ fn ask(
     let id = link.connection.runs.fetch_add(1, Ordering::Relaxed);
     let mut run = Run { id, new_inputs: None, new_prepared: None, inputs: SmallVec::new(), outputs: SmallVec::new() };
     let copied = place_inputs(owner, link, inputs, strings, &mut run)?;
-    place_outputs(link, slots, &mut run)?;
+    place_outputs(owner, link, slots, &mut run)?;
     run.write(message);
     if message.len() > MESSAGE_BYTES_MAX {
         let message = "it has more inputs and outputs than a model in a process of its own can take".into();
@@ -219,12 +220,17 @@ fn no_memory(error: &io::Error) -> Failed {
     Failed::Run(RunError::Machine(format!("no memory for the process of the model: {error}")))
 }
 
+/// How an area is made.
+type Make = fn(usize, &dyn Budget) -> io::Result<Area>;
+
 /// Makes an area of at least so many bytes, unless there is one. Says how long a new one is.
-fn ensure(area: &mut Option<Area>, bytes: usize, make: fn(usize) -> io::Result<Area>) -> Result<Option<usize>, Failed> {
+fn ensure(owner: &Owner, area: &mut Option<Area>, bytes: usize, make: Make) -> Result<Option<usize>, Failed> {
     if bytes == 0 || area.as_ref().is_some_and(|area| area.bytes() >= bytes) {
         return Ok(None);
     }
-    let new = make(bytes).map_err(|error| no_memory(&error))?;
+    // Not counted beside the new one.
+    *area = None;
+    let new = make(bytes, &*owner.0.budget).map_err(|error| no_memory(&error))?;
     Ok(Some(area.insert(new).bytes()))
 }
 
@@ -254,7 +260,7 @@ fn place_inputs(
         };
         run.inputs.push(InputPlace { index: input.index, dtype: input.dtype, shape, place });
     }
-    run.new_inputs = ensure(&mut link.inputs, end, Area::to_be_read)?;
+    run.new_inputs = ensure(owner, &mut link.inputs, end, Area::to_be_read)?;
     let Some(area) = &mut link.inputs else { return Ok(0) };
     let (mut copied, mut strings) = (0, &strings[..]);
     for (input, place) in inputs.iter().zip(&run.inputs) {
@@ -274,14 +280,14 @@ fn place_inputs(
 }
 
 /// Says where outputs go whose size is known.
-fn place_outputs(link: &mut Link, slots: &[OutputSlot<'_>], run: &mut Run) -> Result<(), Failed> {
+fn place_outputs(owner: &Owner, link: &mut Link, slots: &[OutputSlot<'_>], run: &mut Run) -> Result<(), Failed> {
     let mut end = 0;
     let place = |slot: &OutputSlot<'_>| OutputPlace {
         index: slot.index,
         prepared: slot.prepared.as_ref().map(|prepared| (prepared.shape, room(&mut end, prepared.bytes.len()))),
     };
     run.outputs = slots.iter().map(place).collect();
-    run.new_prepared = ensure(&mut link.prepared, end, Area::to_be_written)?;
+    run.new_prepared = ensure(owner, &mut link.prepared, end, Area::to_be_written)?;
     Ok(())
 }
 
@@ -297,7 +303,12 @@ type Outcome = Result<SmallVec<[Given; 2]>, RunError>;
 
 /// Waits for the end of a run, and gives the process the room that it asks for, once. Says also whether it goes on referring to
 /// inputs.
-fn answer(link: &mut Link, mailbag: &mut Mailbag, message: &mut Vec<u8>) -> Result<(Outcome, bool), Failed> {
+fn answer(
+    owner: &Owner,
+    link: &mut Link,
+    mailbag: &mut Mailbag,
+    message: &mut Vec<u8>,
+) -> Result<(Outcome, bool), Failed> {
     let mut has_room = false;
     loop {
         let (bytes, _) = link.socket.receive(mailbag).map_err(|error| Failed::of(&error))?;
@@ -309,7 +320,10 @@ fn answer(link: &mut Link, mailbag: &mut Mailbag, message: &mut Vec<u8>) -> Resu
             Answer::Failed { error, is_kept } => return Ok((Err(error), is_kept)),
             Answer::Room(bytes) if !has_room => {
                 has_room = true;
-                let room = if bytes > LENT_BYTES_MAX { None } else { Area::to_be_written(bytes).ok() };
+                // The one before it is not needed any more, and is not counted beside it.
+                link.lent = None;
+                let wanted = (bytes <= LENT_BYTES_MAX).then_some(bytes);
+                let room = wanted.and_then(|bytes| Area::to_be_written(bytes, &*owner.0.budget).ok());
                 message.clear();
                 message.extend_from_slice(&room.as_ref().map_or(0, Area::bytes).to_le_bytes());
                 let descriptors: SmallVec<[BorrowedFd<'_>; 2]> = room.iter().map(Area::descriptor).collect();

@@ -62,6 +62,7 @@ impl KeptRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::tests::Bytes;
     use std::sync::Arc;
 
     #[test]
@@ -69,7 +70,7 @@ mod tests {
         let (kept, memory) = (KeptRuns::default(), Arc::new(()));
         let references = || Arc::strong_count(&memory) - 1;
         kept.keep(1, memory.clone(), None);
-        kept.keep(2, memory.clone(), Some(Area::to_be_read(1).expect("memory")));
+        kept.keep(2, memory.clone(), Some(Area::to_be_read(1, &Bytes::new(0)).expect("memory")));
         assert_eq!(references(), 2);
         kept.release(1).expect("it was kept");
         assert_eq!(references(), 1);

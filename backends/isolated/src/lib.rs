@@ -30,6 +30,7 @@
 
 mod arenas;
 mod background;
+mod budget;
 mod connection;
 pub mod host;
 mod instance;
@@ -42,6 +43,7 @@ mod settle;
 mod socket;
 mod wire;
 
+pub use budget::{Budget, Counted};
 pub use memory::AREAS_BYTES_MAX;
 pub use model::Isolated;
 pub use process::{Launch, Process, Program};

@@ -18,6 +18,7 @@
 //! | everything that comes on the control socket | read by the watcher alone | – |
 
 use crate::arenas::{Arena, Arenas};
+use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::process::Launch;
 use crate::socket::{Mailbag, Socket};
@@ -64,6 +65,8 @@ pub(crate) struct Life {
     pub copied: AtomicU64,
     /// What processes read.
     pub arenas: Arenas,
+    /// What is counted of what they need besides.
+    pub budget: Arc<dyn Budget>,
 }
 
 #[derive(Default)]
@@ -99,7 +102,14 @@ impl FileStamp {
 }
 
 impl Life {
-    pub fn new(name: &str, backend: &str, path: PathBuf, options: Options, launch: Box<dyn Launch>) -> Life {
+    pub fn new(
+        name: &str,
+        backend: &str,
+        path: PathBuf,
+        options: Options,
+        launch: Box<dyn Launch>,
+        budget: Arc<dyn Budget>,
+    ) -> Life {
         Life {
             name: name.into(),
             backend: backend.into(),
@@ -113,6 +123,7 @@ impl Life {
             restarts: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             arenas: Arenas::default(),
+            budget,
         }
     }
 

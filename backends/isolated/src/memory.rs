@@ -10,6 +10,7 @@
 //! the elements of outputs, whatever they are, copied once. A process that breaks these rules spoils its own answers; it cannot
 //! write inputs, and of the daemon nothing but its areas for outputs.
 
+use crate::budget::{Budget, Counted};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use std::io;
@@ -31,32 +32,71 @@ pub(crate) fn is_for_next_run(bytes: usize) -> bool {
     bytes <= AREA_KEPT_BYTES_MAX
 }
 
+/// A part of the budget, or that it has not so much.
+fn counted(budget: &dyn Budget, bytes: usize) -> io::Result<Counted> {
+    budget
+        .count(bytes)
+        .ok_or_else(|| io::Error::other(format!("the memory budget has no {bytes} bytes left; raise --memory")))
+}
+
+/// Bytes that were copied out of an area, and their part of the budget unless they are few.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    bytes: Vec<u8>,
+    _counted: Option<Counted>,
+}
+
+impl Copied {
+    /// So many zeros to be written.
+    pub fn new(bytes: usize, budget: &dyn Budget) -> io::Result<Copied> {
+        let counted = if bytes <= AREA_BYTES_MIN { None } else { Some(counted(budget, bytes)?) };
+        let mut copied = Copied { bytes: Vec::new(), _counted: counted };
+        copied.bytes.try_reserve_exact(bytes)?;
+        copied.bytes.resize(bytes, 0);
+        Ok(copied)
+    }
+
+    /// To be written.
+    pub fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Copied {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Memory of one instance, on the daemon's side.
 #[derive(Debug)]
 pub(crate) struct Area {
     memory: MmapRaw,
     descriptor: OwnedFd,
+    /// Behind the mapping, which is gone before others have its bytes.
+    _counted: Option<Counted>,
 }
 
 impl Area {
-    /// Memory of at least so many bytes that the process can only read.
-    pub fn to_be_read(bytes: usize) -> io::Result<Area> {
-        Area::new(bytes, SealFlags::FUTURE_WRITE)
+    /// Memory of at least so many bytes that the process can only read. What is for one run alone is counted in the budget.
+    pub fn to_be_read(bytes: usize, budget: &dyn Budget) -> io::Result<Area> {
+        Area::new(bytes, SealFlags::FUTURE_WRITE, budget)
     }
 
-    /// Memory of at least so many bytes that the process writes.
-    pub fn to_be_written(bytes: usize) -> io::Result<Area> {
-        Area::new(bytes, SealFlags::empty())
+    /// The same that the process writes.
+    pub fn to_be_written(bytes: usize, budget: &dyn Budget) -> io::Result<Area> {
+        Area::new(bytes, SealFlags::empty(), budget)
     }
 
-    fn new(bytes: usize, seals: SealFlags) -> io::Result<Area> {
+    fn new(bytes: usize, seals: SealFlags, budget: &dyn Budget) -> io::Result<Area> {
         let bytes = bytes.max(AREA_BYTES_MIN).checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
+        let counted = if is_for_next_run(bytes) { None } else { Some(counted(budget, bytes)?) };
         let descriptor = memfd_create("graphpiped-area", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&descriptor, bytes as u64)?;
         let memory = MmapOptions::new().len(bytes).map_raw(&descriptor)?;
         // Behind the mapping, which writes.
         fcntl_add_seals(&descriptor, seals | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok(Area { memory, descriptor })
+        Ok(Area { memory, descriptor, _counted: counted })
     }
 
     /// What the process needs to map it.
@@ -167,10 +207,11 @@ fn place(memory: &MmapRaw, range: &Range<usize>) -> NonNull<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::tests::Bytes;
 
     #[test]
     fn what_one_side_writes_the_other_one_reads() {
-        let mut inputs = Area::to_be_read(100_000).expect("memory");
+        let mut inputs = Area::to_be_read(100_000, &Bytes::new(0)).expect("memory");
         assert_eq!(inputs.bytes(), 131_072);
         inputs.write(99_997, b"abc");
         let copy = inputs.descriptor().try_clone_to_owned().expect("a descriptor");
@@ -182,7 +223,7 @@ mod tests {
         assert!(Desk::of(&copy, inputs.bytes()).is_err(), "nobody but the daemon writes inputs");
         assert!(View::of(&copy, inputs.bytes() + 1).is_err(), "there are not so many bytes");
 
-        let outputs = Area::to_be_written(1).expect("memory");
+        let outputs = Area::to_be_written(1, &Bytes::new(0)).expect("memory");
         let copy = outputs.descriptor().try_clone_to_owned().expect("a descriptor");
         let mut desk = Desk::of(&copy, outputs.bytes()).expect("it can be written");
         let mut parts = desk.parts([Some(0..2), None, Some(2..2), Some(256..259)].into_iter()).expect("they are there");
@@ -198,6 +239,24 @@ mod tests {
     #[test]
     #[should_panic(expected = "is not within 65536 bytes")]
     fn nothing_is_read_beyond_an_area() {
-        Area::to_be_written(1).expect("memory").read(65_535, &mut [0; 2]);
+        Area::to_be_written(1, &Bytes::new(0)).expect("memory").read(65_535, &mut [0; 2]);
+    }
+
+    #[test]
+    fn what_is_for_one_run_alone_is_counted_while_it_is_there() {
+        const MIB: usize = 1 << 20;
+        let budget = Bytes::new(40 * MIB);
+        let resting = Area::to_be_written(16 * MIB, &budget).expect("memory");
+        assert_eq!(budget.left(), 40 * MIB, "whoever makes instances has counted it");
+        let large = Area::to_be_read(17 * MIB, &budget).expect("memory");
+        assert_eq!(budget.left(), 8 * MIB, "of {} bytes", large.bytes());
+        let refused = Area::to_be_written(17 * MIB, &budget).expect_err("there is no more").to_string();
+        assert_eq!(refused, "the memory budget has no 33554432 bytes left; raise --memory");
+        let copied = Copied::new(5 * MIB, &budget).expect("memory");
+        assert_eq!((copied.as_ref().len(), budget.left()), (5 * MIB, 3 * MIB));
+        assert!(Copied::new(5 * MIB, &budget).is_err());
+        assert!(Copied::new(65_536, &Bytes::new(0)).is_ok(), "a few bytes are not counted");
+        drop((resting, large, copied));
+        assert_eq!(budget.left(), 40 * MIB);
     }
 }

@@ -1,5 +1,6 @@
 //! A model in another process, as the daemon sees it.
 
+use crate::budget::Budget;
 use crate::instance::IsolatedInstance;
 use crate::life::Life;
 use crate::process::Launch;
@@ -29,15 +30,17 @@ impl Drop for Owner {
 
 impl Isolated {
     /// Opens the model at `path` with the backend of this name, in a process that `launch` starts; `name` is what clients
-    /// call it. May take seconds.
+    /// call it. What a run needs beyond [`AREAS_BYTES_MAX`](crate::AREAS_BYTES_MAX) of each instance is counted in `budget`. May
+    /// take seconds.
     pub fn open(
         name: &str,
         backend: &str,
         path: &Path,
         options: &Options,
         launch: Box<dyn Launch>,
+        budget: Arc<dyn Budget>,
     ) -> Result<Arc<Isolated>, OpenError> {
-        let life = Arc::new(Life::new(name, backend, path.to_path_buf(), options.clone(), launch));
+        let life = Arc::new(Life::new(name, backend, path.to_path_buf(), options.clone(), launch, budget));
         let owner = Arc::new(Owner(Arc::clone(&life)));
         let (first, opened) = channel();
         let no_thread = |why: String| OpenError::Machine(format!("{}: {why}", path.display()));

@@ -3,12 +3,14 @@
 //! The description was copied out of the process by the socket, and is whole; here it is compared with the shapes, positions
 //! and areas that it speaks of. Only what fits is used: elements are then copied out of the areas, whatever they are.
 
-use crate::memory::Area;
+use crate::budget::Budget;
+use crate::memory::{Area, Copied};
 use crate::wire::run::{Given, OutputPlace};
 use crate::wire::{Garbage, Reader, strings_in};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{Elements, Inputs, OutputSlot, Produced};
 use std::collections::TryReserveError;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ pub(crate) struct Asked<'a> {
     pub inputs: &'a Inputs<'a>,
     /// Where each output was to go.
     pub places: &'a [OutputPlace],
+    /// What copies are counted in.
+    pub budget: &'a dyn Budget,
 }
 
 /// Why a run has no outputs though the process says that there are some.
@@ -24,8 +28,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) enum Unsettled {
     /// They cannot be.
     Garbage(Garbage),
-    /// There is no memory for them.
-    Memory,
+    /// There is no memory for them, and why.
+    Memory(String),
 }
 
 impl From<Garbage> for Unsettled {
@@ -35,8 +39,14 @@ impl From<Garbage> for Unsettled {
 }
 
 impl From<TryReserveError> for Unsettled {
-    fn from(_: TryReserveError) -> Unsettled {
-        Unsettled::Memory
+    fn from(error: TryReserveError) -> Unsettled {
+        Unsettled::Memory(error.to_string())
+    }
+}
+
+impl From<io::Error> for Unsettled {
+    fn from(error: io::Error) -> Unsettled {
+        Unsettled::Memory(error.to_string())
     }
 }
 
@@ -51,7 +61,7 @@ pub(crate) fn settle(
     if given.len() != slots.len() || asked.places.len() != slots.len() {
         return Err(Garbage("another number of outputs than was asked for").into());
     }
-    let (mut copied, mut lent) = (0, Lent { area: lent, left: lent.map_or(0, Area::bytes) });
+    let (mut copied, mut lent) = (0, Lent { area: lent, left: lent.map_or(0, Area::bytes), budget: asked.budget });
     for ((given, place), slot) in given.iter().zip(asked.places).zip(slots) {
         let produced = match given {
             Given::InPlace | Given::Copied => {
@@ -68,14 +78,14 @@ pub(crate) fn settle(
             Given::Lent { dtype, shape, place } => {
                 let bytes = lent.copy(place, size(*dtype, shape)?)?;
                 // Twice: by the process, whose framework owns it, and here.
-                copied += 2 * bytes.len() as u64;
+                copied += 2 * place.len() as u64;
                 Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::new(bytes) }
             }
             Given::Strings { shape, place } => {
                 let bytes = lent.copy(place, place.len())?;
-                copied += 2 * bytes.len() as u64;
+                copied += 2 * place.len() as u64;
                 let count = shape.elements().ok_or(Garbage("strings have no such shape"))?;
-                Produced::Strings { shape: *shape, elements: strings(&bytes, count)? }
+                Produced::Strings { shape: *shape, elements: strings(bytes.as_ref(), count)? }
             }
             Given::OfInput { position, start, dtype, shape } => {
                 let input = asked.inputs.get(*position).ok_or(Garbage("it names an input that there is not"))?;
@@ -106,24 +116,24 @@ fn size(dtype: DType, shape: &Shape) -> Result<usize, Garbage> {
 struct Lent<'a> {
     area: Option<&'a Area>,
     left: usize,
+    budget: &'a dyn Budget,
 }
 
 impl Lent<'_> {
     /// A copy of what lies at a place, which has to be of this size.
-    fn copy(&mut self, place: &Range<usize>, size: usize) -> Result<Vec<u8>, Unsettled> {
+    fn copy(&mut self, place: &Range<usize>, size: usize) -> Result<Copied, Unsettled> {
         if place.len() != size {
             return Err(Garbage("an output is not of the size that its shape has").into());
         }
-        let mut bytes = Vec::new();
-        if size > 0 {
-            let area = self.area.filter(|area| place.end <= area.bytes());
-            let area = area.ok_or(Garbage("an output lies beyond its area"))?;
-            self.left = self.left.checked_sub(size).ok_or(Garbage("outputs lie in the same place"))?;
-            bytes.try_reserve_exact(size)?;
-            bytes.resize(size, 0);
-            area.read(place.start, &mut bytes);
+        if size == 0 {
+            return Ok(Copied::new(0, self.budget)?);
         }
-        Ok(bytes)
+        let area = self.area.filter(|area| place.end <= area.bytes());
+        let area = area.ok_or(Garbage("an output lies beyond its area"))?;
+        self.left = self.left.checked_sub(size).ok_or(Garbage("outputs lie in the same place"))?;
+        let mut copied = Copied::new(size, self.budget)?;
+        area.read(place.start, copied.as_mut());
+        Ok(copied)
     }
 }
 
@@ -146,6 +156,7 @@ fn strings(bytes: &[u8], count: u64) -> Result<Vec<Vec<u8>>, Unsettled> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::tests::Bytes;
     use graphpiped_backend_api::{Input, Keep, Kept, Prepared};
     use proptest::prelude::*;
 
@@ -168,9 +179,9 @@ mod tests {
             Input { index: 1, dtype: DType::String, shape: &[2], elements: Elements::Strings(&strings) },
         ];
         let inputs = Inputs::new(&list, &Nobody);
-        let mut prepared = Area::to_be_read(1).expect("memory");
+        let mut prepared = Area::to_be_read(1, &Bytes::new(0)).expect("memory");
         prepared.write(256, &[1; 16]);
-        let mut lent = Area::to_be_read(1).expect("memory");
+        let mut lent = Area::to_be_read(1, &Bytes::new(0)).expect("memory");
         lent.write(0, &vec![2; 65_536]);
         let mut with_two = Vec::new();
         crate::wire::write_strings([&b"xy"[..], b""], &mut with_two);
@@ -183,7 +194,7 @@ mod tests {
             OutputSlot { index: 0, prepared: Some(Prepared { shape, bytes: &mut memory }), produced: None },
             OutputSlot { index: 1, prepared: None, produced: None },
         ];
-        let asked = Asked { inputs: &inputs, places: &places };
+        let asked = Asked { inputs: &inputs, places: &places, budget: &Bytes::new(0) };
         let copied = settle(&asked, given, &mut slots, Some(&prepared), Some(&lent))?;
         let produced = slots.map(|slot| slot.produced.expect("a run that succeeds sets every slot"));
         Ok((produced.into(), memory, copied))

@@ -70,7 +70,7 @@ pub use destination::Destination;
 pub use exhausted::{Exhausted, Limit};
 pub use mapping::Mapping;
 pub use payload::Payload;
-pub use pool::{Pool, Stats};
+pub use pool::{Counted, Pool, Stats};
 pub use shared::{Companion, Shareable};
 
 /// The alignment of every buffer's first byte: what vector units and DMA engines ask for. Pages are aligned to more.

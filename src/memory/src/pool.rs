@@ -82,6 +82,13 @@ impl Pool {
         counted.and_then(|counted| Mapping::shared(counted, share)).map_err(|limit| self.0.refuse(bytes, limit))
     }
 
+    /// Counts memory that somebody else makes, of whole pages, as if it were set aside, until what this returns is dropped. What
+    /// was idle makes room if it must.
+    pub fn count(&self, bytes: usize) -> Result<Counted, Exhausted> {
+        let counted = class::pages(bytes).ok_or(Limit::Budget).and_then(|pages| SetAside::new(&self.0, pages));
+        counted.map(|counted| Counted { _counted: counted }).map_err(|limit| self.0.refuse(bytes, limit))
+    }
+
     /// The budget.
     pub fn budget_bytes(&self) -> u64 {
         self.0.budget_bytes
@@ -215,7 +222,14 @@ impl Shared {
     }
 }
 
+/// The place in the budget of memory that others have made; it has to be gone when this is dropped.
+#[derive(Debug)]
+pub struct Counted {
+    _counted: SetAside,
+}
+
 /// The place of one mapping in the budget, from before it is made until after it is gone.
+#[derive(Debug)]
 pub(crate) struct SetAside {
     pool: Arc<Shared>,
     bytes: u64,
@@ -288,6 +302,19 @@ mod tests {
         assert_eq!((refused.limit, refused.in_use_bytes), (Limit::Budget, 1_060_864));
         drop(all);
         assert!(pool.reserve(1).is_ok());
+    }
+
+    #[test]
+    fn what_others_make_is_counted_while_it_is_there() {
+        let pool = Pool::new(MIB);
+        drop(pool.reserve(MIB as usize).unwrap());
+        let counted = pool.count(600_000).unwrap();
+        let stats = pool.stats();
+        assert_eq!((stats.set_aside_bytes, stats.mapped_bytes), (602_112, 602_112), "147 pages; what was idle is gone");
+        assert!(pool.reserve(500_000).is_err() && pool.count(500_000).is_err());
+        drop(counted);
+        assert_eq!(pool.mapped_bytes(), 0);
+        assert!(pool.count(MIB as usize).is_ok());
     }
 
     #[test]

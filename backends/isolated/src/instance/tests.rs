@@ -1,6 +1,7 @@
 //! Runs in processes that lie: threads that speak like a process, and say what no host would.
 
 use super::*;
+use crate::budget::tests::Bytes;
 use crate::process::{Launch, Process};
 use crate::wire::control::{FromProcess, Opened, ToProcess};
 use graphpipe_schema::DType;
@@ -71,7 +72,15 @@ impl Keep for Nothing {
 /// The error of a run with one input and one output of four bytes each, to which this is said.
 fn error_of(lies: Vec<Vec<u8>>) -> RunError {
     let options = Options::default();
-    let model = crate::Isolated::open("m", "b", Path::new(""), &options, Box::new(Liar(lies))).expect("it opens");
+    let model = crate::Isolated::open(
+        "m",
+        "b",
+        Path::new(""),
+        &options,
+        Box::new(Liar(lies)),
+        std::sync::Arc::new(Bytes::new(0)),
+    )
+    .expect("it opens");
     let mut instance = model.instance().expect("it has instances");
     let list = [Input { index: 0, dtype: DType::Uint8, shape: &[4], elements: Elements::Bytes(&[1; 4]) }];
     let (mut memory, shape) = ([0xa5; 4], Shape::new(&[4]).expect("a shape"));

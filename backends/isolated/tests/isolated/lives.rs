@@ -1,10 +1,13 @@
 //! Processes that end: who hears of it, what, and what comes behind it.
 
-use crate::support::{CRASH, DOUBLE, FORK, Memory, VERSION, command, floats, open, program, run, told, until};
+use crate::support::{
+    CRASH, DOUBLE, FORK, Memory, Unbounded, VERSION, command, floats, open, program, run, told, until,
+};
 use graphpiped_backend_api::{Model, OpenError, Options, RunError};
 use graphpiped_backend_isolated::{Isolated, Program};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn refused(path: &str) -> OpenError {
@@ -26,11 +29,12 @@ fn a_model_that_cannot_be_opened_is_the_error_that_its_backend_gave() {
 #[test]
 fn a_process_that_cannot_be_started_is_named() {
     let nothing = Box::new(Program(|| Command::new("/no/such/program")));
-    let opened = Isolated::open("m", "told", Path::new("/m"), &Options::default(), nothing);
+    let opened = Isolated::open("m", "told", Path::new("/m"), &Options::default(), nothing, Arc::new(Unbounded));
     let error = opened.expect_err("there is no process");
     assert!(matches!(&error, OpenError::Machine(words) if words.starts_with("/m: its process cannot be started: ")));
     let shell = Box::new(Program(|| Command::new("true")));
-    let error = Isolated::open("m", "told", Path::new("/m"), &Options::default(), shell).expect_err("it ends");
+    let error = Isolated::open("m", "told", Path::new("/m"), &Options::default(), shell, Arc::new(Unbounded))
+        .expect_err("it ends");
     assert_eq!(error.to_string(), "/m: its process ended with exit code 0 while it opened the model");
 }
 
@@ -101,7 +105,8 @@ fn a_model_is_served_on_by_another_version_of_its_framework() {
         command
     });
     let options = Options::default();
-    let model = Isolated::open("m", "told", Path::new("a model"), &options, Box::new(newer)).expect("it opens");
+    let model = Isolated::open("m", "told", Path::new("a model"), &options, Box::new(newer), Arc::new(Unbounded))
+        .expect("it opens");
     let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
     for _ in 0..2 {
         run(&mut *instance, &memory, &floats(&[CRASH]), true).expect_err("it dies");
@@ -123,7 +128,8 @@ fn a_process_that_crashes_leaves_no_core() {
         shell
     });
     let options = Options::default();
-    let model = Isolated::open("m", "told", Path::new("a model"), &options, Box::new(with_cores)).expect("it opens");
+    let model = Isolated::open("m", "told", Path::new("a model"), &options, Box::new(with_cores), Arc::new(Unbounded))
+        .expect("it opens");
     let mut instance = model.instance().expect("it has instances");
     run(&mut *instance, &Memory::default(), &floats(&[CRASH]), true).expect_err("it dies");
     let left = std::fs::read_dir(folder.path()).expect("a folder").count();
@@ -185,7 +191,8 @@ fn all_runs_of_a_process_end_with_it() {
 
 #[test]
 fn a_process_ends_with_its_model() {
-    let model = Isolated::open("m", "told", Path::new(""), &Options::default(), program()).expect("it opens");
+    let model = Isolated::open("m", "told", Path::new(""), &Options::default(), program(), Arc::new(Unbounded))
+        .expect("it opens");
     let children = || std::fs::read_to_string(format!("/proc/self/task/{}/children", thread_of_host())).ok();
     let alive = children().expect("the thread that watches it is there");
     let process = alive.trim().to_string();

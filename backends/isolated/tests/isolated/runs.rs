@@ -2,7 +2,8 @@
 
 use crate::subjects::{Mxnet, Onnx, Tensorflow, Torch};
 use crate::support::{
-    DOUBLE, KEEP, KEEP_AND_REFUSE, LEND, LET_GO, Memory, PANIC, REFUSE, floats, open, run, told, until,
+    Bounded, DOUBLE, KEEP, KEEP_AND_REFUSE, LEND, LET_GO, Memory, PANIC, REFUSE, floats, open, program, run, told,
+    until,
 };
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Elements, Input, Inputs, Model, Options, OutputSlot, Produced, RunError};
@@ -11,6 +12,9 @@ use graphpiped_backend_isolated::Isolated;
 use memmap2::MmapRaw;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An arena that a model's processes read, with these bytes at 512 from its beginning.
 struct Arena {
@@ -122,6 +126,41 @@ fn runs_of_any_size_follow_each_other() {
             assert!(found == floats(&numbers.iter().map(|number| 2.0 * number).collect::<Vec<_>>()), "{length}");
         }
     }
+}
+
+#[test]
+fn what_a_run_needs_beyond_the_budget_is_refused_and_what_it_had_is_given_back() {
+    const MIB: usize = 1 << 20;
+    let left = Arc::new(AtomicUsize::new(0));
+    let budget = Arc::new(Bounded(Arc::clone(&left)));
+    let model = Isolated::open("m", "told", Path::new("a model"), &Options::default(), program(), budget);
+    let model = model.unwrap_or_else(|error| panic!("{error}"));
+    let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
+    let numbers = vec![LEND; 5 * MIB];
+    // Areas are of powers of two: 32 MiB for these 20 MiB, once for the input, once for the output that is lent; its copy has
+    // no more than it needs.
+    for (bytes, refusal) in [
+        (
+            0,
+            Some(
+                "no memory for the process of the model: the memory budget has no 33554432 bytes left; raise --memory",
+            ),
+        ),
+        (63 * MIB, Some("there is no memory for 20971520 bytes of outputs")),
+        (83 * MIB, Some("no memory for the outputs: the memory budget has no 20971520 bytes left; raise --memory")),
+        (84 * MIB, None),
+    ] {
+        left.store(bytes, Ordering::Relaxed);
+        let outcome = run(&mut *instance, &memory, &floats(&numbers), false);
+        match refusal {
+            Some(words) => assert_eq!(outcome, Err(RunError::Machine(words.into()))),
+            None => assert!(outcome == Ok(floats(&vec![2.0 * LEND; 5 * MIB]))),
+        }
+        assert_eq!(left.load(Ordering::Relaxed), bytes, "given back");
+    }
+    left.store(0, Ordering::Relaxed);
+    assert_eq!(run(&mut *instance, &memory, &floats(&[LEND; 100]), false), Ok(floats(&[2.0 * LEND; 100])));
+    assert_eq!((model.restarts(), model.is_up()), (0, true));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use graphpiped_backend_api::{
     Backend, Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, OpenError, Options, OutputSlot, Prepared,
     Produced, RunError, Signature, TensorSpec,
 };
-use graphpiped_backend_isolated::{Isolated, Launch, Program, host};
+use graphpiped_backend_isolated::{Budget, Counted, Isolated, Launch, Program, host};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,34 @@ pub fn program() -> Box<dyn Launch> {
 
 /// Opens a model of a backend in a process.
 pub fn open(backend: &str, path: &Path, options: &Options) -> Result<Arc<Isolated>, OpenError> {
-    Isolated::open("m", backend, path, options, program())
+    Isolated::open("m", backend, path, options, program(), Arc::new(Unbounded))
+}
+
+/// A budget that has as much as the machine.
+pub struct Unbounded;
+
+impl Budget for Unbounded {
+    fn count(&self, _: usize) -> Option<Counted> {
+        Some(Counted::new(()))
+    }
+}
+
+/// A budget of so many bytes.
+pub struct Bounded(pub Arc<AtomicUsize>);
+
+struct Part(Arc<AtomicUsize>, usize);
+
+impl Budget for Bounded {
+    fn count(&self, bytes: usize) -> Option<Counted> {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).ok()?;
+        Some(Counted::new(Part(Arc::clone(&self.0), bytes)))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.0.fetch_add(self.1, Ordering::Relaxed);
+    }
 }
 
 /// The model of the framework that does as it is told.
