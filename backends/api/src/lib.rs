@@ -21,17 +21,20 @@
 //! [`OpenError`] and [`RunError`] tell the request, the model, the framework and the machine apart, because each asks for
 //! something else to be done. A panic of a framework's code is not caught here: the daemon does that, around the call.
 //!
-//! The signature is in [`signature`], a run in [`run`], how a model is to be opened in [`open`]. What never will be here:
-//! whether a request fits a signature (that is admission, the daemon's), and how a framework is found.
+//! The signature is in [`signature`], a run in [`run`], how a model is to be opened in [`open`], and how words of a framework
+//! are shown in [`words`]. What never will be here: whether a request fits a signature (that is admission, the daemon's), and
+//! how a framework is found.
 #![forbid(unsafe_code)]
 
 pub mod open;
 pub mod run;
 pub mod signature;
+pub mod words;
 
 pub use open::{OpenError, Options};
 pub use run::{Elements, Input, Inputs, Instance, Keep, Kept, OutputSlot, Prepared, Produced, RunError};
 pub use signature::{Dim, Signature, TensorSpec};
+pub use words::one_line;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -26,7 +26,7 @@ mod value_info;
 mod wire;
 
 use files::{Files, INIT_BYTES_MAX, PREDICT_BYTES_MAX, VALUE_INFO_BYTES_MAX, of};
-use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_backend_api::{Backend, Model, OpenError, Options, one_line};
 use graphpiped_backend_onnx::{Locations, OnnxBackend};
 use graphpiped_onnx_proto::Message;
 use net::Net;
@@ -55,6 +55,7 @@ impl Backend for Caffe2Backend {
     /// Opens the net in a folder, or the one of a `predict_net.pb`.
     fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
         options.only(&path.display().to_string(), "a net of Caffe2", &["inputs", "outputs"])?;
+        // Messages name what a file says.
         let refused = |message: String| OpenError::Model(one_line(&message));
         let files = Files::find(path).map_err(refused)?;
         let model = translated(&files, options).map_err(refused)?;
@@ -81,11 +82,6 @@ fn translated(files: &Files, options: &Options) -> Result<Vec<u8>, String> {
     let model =
         translate::model(&predict, weights, declared.as_deref(), &wanted, options).map_err(of(&files.predict))?;
     Ok(model.encode_to_vec())
-}
-
-/// A message that names what a file says, which may be in several lines, in one.
-fn one_line(message: &str) -> String {
-    message.replace(char::is_control, " ")
 }
 
 #[cfg(test)]

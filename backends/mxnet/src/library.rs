@@ -136,11 +136,11 @@ impl Library {
         // SAFETY: the function takes nothing, and returns a string of this thread, which stands until the next call.
         let message = unsafe { (self.last_error)() };
         if message.is_null() {
-            return Err(words::one_line(""));
+            return Err(words::cause_of(""));
         }
         // SAFETY: the string ends with NUL, and this thread calls nothing while it is copied.
         let message = unsafe { CStr::from_ptr(message) };
-        Err(words::one_line(&message.to_string_lossy()))
+        Err(words::cause_of(&message.to_string_lossy()))
     }
 }
 

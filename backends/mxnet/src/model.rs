@@ -247,7 +247,7 @@ fn words_of(failed: Failed) -> String {
 }
 
 fn of_cause(path: &str, cause: &str) -> OpenError {
-    let line = words::one_line(cause);
+    let line = words::cause_of(cause);
     let message = format!("{path}: {line}");
     if words::is_of_the_machine(&line) { OpenError::Machine(message) } else { OpenError::Model(message) }
 }

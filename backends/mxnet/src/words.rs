@@ -1,13 +1,13 @@
-//! MXNet's errors, in one line.
+//! MXNet's errors in one line that is safe to show, without what only its makers want to know.
+
+use graphpiped_backend_api::one_line;
 
 /// The message without MXNet's name and without the stack trace that follows.
-pub(crate) fn one_line(message: &str) -> String {
+pub(crate) fn cause_of(message: &str) -> String {
     let message = message.split("\nStack trace:").next().unwrap_or_default();
     let message = message.trim_start().strip_prefix("MXNetError: ").unwrap_or(message);
-    // MXNet quotes names of the model, which may have anything in them.
-    let message = message.replace(char::is_control, " ");
-    let words = message.split_whitespace().filter(|word| !is_time(word));
-    let line = words.collect::<Vec<_>>().join(" ");
+    let line = one_line(message);
+    let line = line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ");
     if line.is_empty() { "it does not say why".to_string() } else { line }
 }
 
@@ -32,13 +32,13 @@ mod tests {
         let message = "MXNetError: Error in operator conv: [20:22:34] ../src/operator/nn/convolution.cc:151: Check \
                        failed: dshp.ndim() == 4U (2 vs. 4) : Input data should be 4D\n in batch\nStack trace:\n  File \"x\"";
         assert_eq!(
-            one_line(message),
+            cause_of(message),
             "Error in operator conv: ../src/operator/nn/convolution.cc:151: Check failed: dshp.ndim() == 4U (2 vs. 4) : \
              Input data should be 4D in batch"
         );
-        assert_eq!(one_line("MXNetError: Failed [1] [a]"), "Failed [1] [a]");
-        assert_eq!(one_line("no \u{1b}[2Jnode\0 a\u{85}b"), "no [2Jnode a b");
-        assert_eq!(one_line(""), "it does not say why");
+        assert_eq!(cause_of("MXNetError: Failed [1] [a]"), "Failed [1] [a]");
+        assert_eq!(cause_of("no \u{1b}[2Jnode\0 a\u{85}b"), "no ?[2Jnode? a b");
+        assert_eq!(cause_of(""), "it does not say why");
         assert!(is_of_the_machine("MXNetError: Failed to allocate CPU Memory\nStack trace:"));
         assert!(!is_of_the_machine("cannot find input key nono"));
     }

@@ -4,9 +4,8 @@
 //! never this one.
 
 use crate::model::Shared;
-use crate::one_line;
 use crate::value::{self, List, Readable, Value, Writable};
-use graphpiped_backend_api::{OutputSlot, RunError};
+use graphpiped_backend_api::{OutputSlot, RunError, one_line};
 use std::ffi::CStr;
 
 /// Where the result of a slot is to come from.

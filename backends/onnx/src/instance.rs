@@ -7,10 +7,9 @@
 
 use crate::attempt::{self, Failed, Made, Plan, attempt};
 use crate::model::Shared;
-use crate::one_line;
 use crate::value::{Lent, List, Readable, Value};
 use graphpipe_schema::DType;
-use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError, one_line};
 use std::ffi::CStr;
 use std::ptr::NonNull;
 use std::sync::Arc;

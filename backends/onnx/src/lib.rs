@@ -69,20 +69,3 @@ impl Backend for OnnxBackend {
         self.open_source(path, &source, options)
     }
 }
-
-/// The words of a framework, which may come in several lines and quote what a model says, in one line without control characters.
-fn one_line(text: &str) -> String {
-    text.split(|of: char| of.is_whitespace() || of.is_control())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn one_line_has_no_character_that_a_terminal_acts_on() {
-        // An escape sequence, a NUL, a rubout, and the next line of C1.
-        assert_eq!(super::one_line("a\n  b\x1b[31mc\0d\x7f\u{85}e\r\n"), "a b [31mc d e");
-    }
-}

@@ -2,10 +2,9 @@
 
 use crate::instance::OnnxInstance;
 use crate::library::Library;
-use crate::one_line;
 use crate::outlets::{self, Side};
 use crate::source::Source;
-use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature};
+use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, one_line};
 use ort::ErrorCode;
 use ort::editor::ONNX_DOMAIN;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};

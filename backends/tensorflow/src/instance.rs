@@ -6,12 +6,11 @@
 
 use crate::graph::List;
 use crate::model::Shared;
-use crate::one_line;
 use crate::status::Failure;
 use crate::tensor::{ALIGN, Lent, Tensor};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Inputs, Instance, Kept, OutputSlot, Produced, RunError, TensorSpec,
+    Dim, Elements, Input, Inputs, Instance, Kept, OutputSlot, Produced, RunError, TensorSpec, one_line,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -56,16 +56,3 @@ impl Backend for TensorflowBackend {
         Ok(Arc::new(model::TensorflowModel::open(&self.locations, path, found, options)?))
     }
 }
-
-/// The words of a framework or a model, which may come in several lines, in one that is safe to show.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "?")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn whatever_a_model_says_is_one_line() {
-        assert_eq!(super::one_line("  a\n\tb\u{1b}[31m\0 c\r\n"), "a b?[31m? c");
-    }
-}

@@ -1,8 +1,7 @@
 //! What TensorFlow says came of a call: a code and words, and whose fault that is.
 
-use crate::one_line;
 use crate::sys::{self, Api};
-use graphpiped_backend_api::{OpenError, RunError};
+use graphpiped_backend_api::{OpenError, RunError, one_line};
 use std::ffi::CStr;
 use std::ptr::NonNull;
 

@@ -22,10 +22,9 @@
 //! What is said here is checked against the model as far as it can tell (the number of arguments), and against what each run
 //! gives. Keys that are not above are errors: a slip of the pen should not become a shape that is not checked.
 
-use crate::words::one_line;
 use graphpipe_schema::DType;
 use graphpipe_schema::shape::RANK_MAX;
-use graphpiped_backend_api::{Dim, Signature, TensorSpec};
+use graphpiped_backend_api::{Dim, Signature, TensorSpec, one_line};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use std::collections::HashSet;

@@ -6,7 +6,7 @@
 
 use crate::model::Shared;
 use crate::plugin::{Given, Output};
-use crate::words::one_line;
+use crate::words::cause_of;
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Dim, Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError, TensorSpec};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Instance for TorchInstance {
         let given = given.collect::<Result<Vec<_>, _>>()?;
         check_symbols(&signature.inputs, &given)?;
         let made = module.run(given).map_err(|failure| {
-            let words = one_line(&failure.words);
+            let words = cause_of(&failure.words);
             failure.of_run(words)
         })?;
         let mut made: Vec<Option<Output>> = made.into_iter().map(Some).collect();

@@ -7,7 +7,7 @@ use crate::forward::Forward;
 use crate::instance::TorchInstance;
 use crate::library::Library;
 use crate::plugin::{Failure, How, Module};
-use crate::words::one_line;
+use crate::words::cause_of;
 use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -123,7 +123,7 @@ fn forward(library: &Library, path: &Path, module: &Module) -> Result<Forward, O
 
 /// Why PyTorch does not take a file, and what to do about it.
 fn refusal(library: &Library, path: &Path, format: Format, failure: &Failure) -> OpenError {
-    let words = one_line(&failure.words);
+    let words = cause_of(&failure.words);
     let is_newer = words.contains("maximum supported version") || words.contains("Unknown builtin op");
     let remedy = match format {
         _ if is_newer => "save it with this version of PyTorch or an older one",

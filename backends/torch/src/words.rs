@@ -1,11 +1,13 @@
 //! libtorch's words in one line that is safe to show: without the positions of its own code, and with the cause instead of the
 //! way to it.
 
+use graphpiped_backend_api::one_line;
+
 /// What `words` say went wrong.
 ///
 /// An error in TorchScript comes with the lines of the model that led to it, and its cause in the last line. Other errors may be
 /// followed by where in libtorch they were raised.
-pub(crate) fn one_line(words: &str) -> String {
+pub(crate) fn cause_of(words: &str) -> String {
     // Machine code of a model has no exceptions of its own, and what stands here are the arguments of the call.
     if words.contains(" API call failed at ") {
         return "its machine code has failed, and written why to the standard error".to_string();
@@ -21,7 +23,7 @@ pub(crate) fn one_line(words: &str) -> String {
     // Where in its own code an assertion stands.
     let in_its_code = cause.strip_prefix("[enforce fail at ").and_then(|rest| rest.split_once("] "));
     let cause = in_its_code.map_or(cause, |(_, rest)| rest.trim_start_matches(". "));
-    let line = cause.split_whitespace().collect::<Vec<_>>().join(" ").replace(char::is_control, "?");
+    let line = one_line(cause);
     match line.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.trim_end_matches(['.', ';']).to_string(),
@@ -44,25 +46,25 @@ mod tests {
                      (most recent call last):\n  File \"code/__torch__.py\", line 8, in forward\n    return \
                      torch.reshape(x, [-1, 8])\n           ~~~~~~~~~~~~~ <--- HERE\nRuntimeError: shape '[-1, 8]' is invalid for \
                      input of size 12\n";
-        assert_eq!(one_line(words), "shape '[-1, 8]' is invalid for input of size 12");
+        assert_eq!(cause_of(words), "shape '[-1, 8]' is invalid for input of size 12");
     }
 
     #[test]
     fn where_libtorch_raised_an_error_is_left_out() {
         let words = "PytorchStreamReader failed reading zip archive: not a ZIP archive\nException raised from valid at \
                      ../caffe2/serialize/inline_container.cc:221 (most recent call first):\nframe #0: c10::Error::Error\n";
-        assert_eq!(one_line(words), "PytorchStreamReader failed reading zip archive: not a ZIP archive");
+        assert_eq!(cause_of(words), "PytorchStreamReader failed reading zip archive: not a ZIP archive");
         let words = "[enforce fail at inline_container.cc:230] . Attempted to read [x] of version 99.";
-        assert_eq!(one_line(words), "Attempted to read [x] of version 99");
+        assert_eq!(cause_of(words), "Attempted to read [x] of version 99");
     }
 
     #[test]
     fn other_words_stay_and_endless_ones_end() {
-        assert_eq!(one_line("  one\n two.\n"), "one two");
-        assert_eq!(one_line(""), "");
-        assert_eq!(one_line("a\n\tb\u{1b}[31m\0 c\r\n"), "a b?[31m? c");
+        assert_eq!(cause_of("  one\n two.\n"), "one two");
+        assert_eq!(cause_of(""), "");
+        assert_eq!(cause_of("a\n\tb\u{1b}[31m\0 c\r\n"), "a b?[31m? c");
         let words = "run_func_( container_handle_, input_handles.data()) API call failed at /a/b.cpp, line 144";
-        assert_eq!(one_line(words), "its machine code has failed, and written why to the standard error");
-        assert_eq!(one_line(&"ü".repeat(10_000)).chars().count(), CHARS_MAX + 1);
+        assert_eq!(cause_of(words), "its machine code has failed, and written why to the standard error");
+        assert_eq!(cause_of(&"ü".repeat(10_000)).chars().count(), CHARS_MAX + 1);
     }
 }
