@@ -3,8 +3,7 @@
 //! All three may have something before these names, such as `squeezenet.predict_net.pb`, the same for all of them.
 
 use crate::net;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use graphpiped_model_format::{Unread, content};
 use std::path::{Path, PathBuf};
 
 /// The files of a net.
@@ -40,7 +39,7 @@ impl Files {
     pub fn find(path: &Path) -> Result<Files, String> {
         let is_folder = match path.metadata() {
             Ok(metadata) => metadata.is_dir(),
-            Err(error) => return Err(cannot_be_read(path, &error)),
+            Err(error) => return Err(of(path)(why(&error.into()))),
         };
         let predict = if is_folder { predict_in(path)? } else { path.to_path_buf() };
         let name = predict.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -70,7 +69,7 @@ impl Files {
 
 /// The one predict_net in a folder.
 fn predict_in(folder: &Path) -> Result<PathBuf, String> {
-    let entries = folder.read_dir().map_err(|error| cannot_be_read(folder, &error))?;
+    let entries = folder.read_dir().map_err(|error| of(folder)(why(&error.into())))?;
     let is_one =
         |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(PREDICT));
     let mut found = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_one);
@@ -86,32 +85,19 @@ fn predict_in(folder: &Path) -> Result<PathBuf, String> {
 
 /// The bytes of a file, of which there may be so many.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let shown = path.display();
-    let metadata = path.metadata().map_err(|error| cannot_be_read(path, &error))?;
-    // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
-    if !metadata.is_file() {
-        return Err(format!("{shown}: is not a regular file; name the net's own {PREDICT}"));
-    }
-    if metadata.len() == 0 {
-        return Err(format!("{shown}: is empty; copy it again"));
-    }
-    let too_many = || format!("{shown}: has more than the {bytes_max} bytes that one can have; export the net to ONNX");
-    if metadata.len() > bytes_max {
-        return Err(too_many());
-    }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    let file = File::open(path).and_then(|file| file.take(bytes_max + 1).read_to_end(&mut bytes));
-    file.map_err(|error| cannot_be_read(path, &error))?;
-    // It may have grown meanwhile.
-    if bytes.len() as u64 > bytes_max { Err(too_many()) } else { Ok(bytes) }
+    let bytes = content(path, bytes_max).map_err(|unread| of(path)(why(&unread)))?;
+    if bytes.is_empty() { Err(of(path)("is empty; copy it again".into())) } else { Ok(bytes) }
 }
 
-fn cannot_be_read(path: &Path, error: &std::io::Error) -> String {
-    let shown = path.display();
-    if error.kind() == ErrorKind::NotFound {
-        return format!("{shown}: there is no such file; {PREDICT} and {INIT} have to lie in one folder");
+fn why(unread: &Unread) -> String {
+    match unread {
+        Unread::Absent => format!("{unread}; {PREDICT} and {INIT} have to lie in one folder"),
+        Unread::NoFile => format!("{unread}; name the net's own {PREDICT}"),
+        Unread::Long(bytes_max) => {
+            format!("has more than the {bytes_max} bytes that one can have; export the net to ONNX")
+        }
+        Unread::Refused(_) => unread.to_string(),
     }
-    format!("{shown}: cannot be read: {error}; it has to be readable by this user")
 }
 
 /// Puts the path before the cause.

@@ -18,7 +18,7 @@ pub fn of_folder(folder: &Path) -> Result<Format, String> {
     if folder.join(SAVED_MODEL).is_file() {
         return Ok(Format::SavedModel);
     }
-    let names = entries(folder).map_err(|error| unreadable(&error))?;
+    let names = entries(folder).map_err(unreadable)?;
     let ending = |end: &str| names.iter().filter(|name| name.ends_with(end)).collect::<Vec<_>>();
     match (&ending(PREDICT_NET)[..], &ending(INIT_NET)[..]) {
         ([], []) => {}

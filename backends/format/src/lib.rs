@@ -1,4 +1,5 @@
 //! What a model is, told by its content: which of the formats that can be served, or which of the mistakes that people make.
+//! And the content itself, for who reads a file of one whole.
 //!
 //! | what | where |
 //! | --- | --- |
@@ -7,18 +8,21 @@
 //! | files that say what they are in their first bytes | `start` |
 //! | zip archives: PyTorch's and Keras' | `archive` |
 //! | graphs in Protocol Buffers, which say nothing of the kind | `graph`, through the reader in `protobuf` |
+//! | all of a file, within a limit | `content` |
 //!
 //! It knows bytes, and no framework: whether a file that looks like a model is a sound one is for its framework to find out,
-//! and which backend opens what is the daemon's to say. Little of a file is read, and never more than a limit says, however
-//! large it is. Names lie; only those that a format gives to the files of a folder are looked at.
+//! and which backend opens what is the daemon's to say. To recognise a file little of it is read, and never more than a limit
+//! says, however large it is. Names lie; only those that a format gives to the files of a folder are looked at.
 #![forbid(unsafe_code)]
 
 mod archive;
+mod content;
 mod files;
 mod graph;
 mod protobuf;
 mod start;
 
+pub use content::{Unread, content};
 pub use files::model_bytes;
 
 use std::fmt::{Display, Formatter};
@@ -96,7 +100,7 @@ fn look(path: &Path) -> Result<Option<Format>, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(at_path("there is no such file; check the path of the model".into()));
         }
-        Err(error) => return Err(at_path(unreadable(&error))),
+        Err(error) => return Err(at_path(unreadable(error))),
     };
     let found = match (metadata.is_dir(), metadata.is_file()) {
         // A folder may be called as the prefix is.
@@ -109,13 +113,13 @@ fn look(path: &Path) -> Result<Option<Format>, String> {
     found.map_err(at_path)
 }
 
-fn unreadable(error: &io::Error) -> String {
-    format!("cannot be read: {error}; it has to be readable by this user")
+fn unreadable(error: io::Error) -> String {
+    Unread::Refused(error).to_string()
 }
 
 fn of_file(path: &Path, metadata: &Metadata) -> Result<Option<Format>, String> {
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    let start = start::read(&file).map_err(|error| unreadable(&error))?;
+    let file = File::open(path).map_err(unreadable)?;
+    let start = start::read(&file).map_err(unreadable)?;
     if start::is_zip(&start) {
         return archive::format(file).map(Some);
     }
@@ -126,7 +130,7 @@ fn of_file(path: &Path, metadata: &Metadata) -> Result<Option<Format>, String> {
         return Err(cause.into());
     }
     if start::is_json(&start) {
-        return start::of_json(&file, &start, metadata.len()).map_err(|error| unreadable(&error))?.map(Some);
+        return start::of_json(&file, &start, metadata.len()).map_err(unreadable)?.map(Some);
     }
     if start::is_ort(&start) {
         return Ok(Some(Format::Onnx));

@@ -1,8 +1,7 @@
 //! The files of a model, found from the name of one of them, and read with a bound.
 
+use graphpiped_model_format::{Unread, content};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Where a model's files are.
@@ -86,25 +85,11 @@ fn epoch_of<'a>(name: &'a str, begin: &str) -> Option<(&'a str, u64)> {
 
 /// The content of a file that has at most so many bytes. Otherwise: what is the matter, to follow the path.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
-    let cannot_be_read = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_string(),
-        _ => format!("cannot be read: {error}; it has to be readable by this user"),
-    };
-    // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
-    let metadata = path.metadata().map_err(cannot_be_read)?;
-    if !metadata.is_file() {
-        return Err("is not a regular file; name the model's own files".to_string());
-    }
-    let mut bytes = Vec::new();
-    if metadata.len() <= bytes_max {
-        let file = File::open(path).map_err(cannot_be_read)?;
-        bytes.reserve_exact(metadata.len() as usize);
-        file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(cannot_be_read)?;
-    }
-    if metadata.len().max(bytes.len() as u64) > bytes_max {
-        return Err(format!("is longer than {bytes_max} bytes, which is the most that is read; save a smaller model"));
-    }
-    Ok(bytes)
+    content(path, bytes_max).map_err(|unread| match unread {
+        Unread::NoFile => format!("{unread}; name the model's own files"),
+        Unread::Long(_) => format!("{unread}, which is the most that is read; save a smaller model"),
+        Unread::Absent | Unread::Refused(_) => unread.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::location::check_location;
 use crate::scan::scan;
 use crate::upgrade::{self, BYTES_MAX, DECODED_BYTES_MAX, OPSET};
+use graphpiped_model_format::{Unread, content};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
@@ -71,25 +72,18 @@ const DAMAGED: &str = "it is damaged or not an ONNX model; its fields do not lie
 fn is_ort(path: &Path) -> Result<bool, String> {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
-    read.map_err(|error| cannot_be_read(&error))?;
+    read.map_err(|error| Unread::from(error).to_string())?;
     match (start.get(4..) == Some(b"ORTM"), path.extension().is_some_and(|ending| ending == "ort")) {
         (true, false) => Err("it is of ONNX Runtime's own format; give it a name that ends in .ort".to_string()),
         (is_ort, _) => Ok(is_ort),
     }
 }
 
-fn cannot_be_read(error: &std::io::Error) -> String {
-    format!("cannot be read: {error}; it has to be readable by this user")
-}
-
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
-    read.map_err(|error| cannot_be_read(&error))?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err(format!("it is longer than {BYTES_MAX} bytes, which is the most of a protobuf; export it again"));
-    }
-    Ok(bytes)
+    content(path, BYTES_MAX).map_err(|unread| match unread {
+        Unread::Long(_) => format!("it {unread}, which is the most of a protobuf; export it again"),
+        _ => unread.to_string(),
+    })
 }
 
 #[cfg(test)]

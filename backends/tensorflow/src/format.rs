@@ -4,9 +4,9 @@
 //! found out without TensorFlow: nobody should have to install a framework to learn of a typing error.
 
 use crate::protobuf::{Graph, SavedModel};
+use graphpiped_model_format::{Unread, content};
 use prost::Message;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// A model as it was read.
@@ -33,7 +33,7 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(at_path("there is no such file or folder; check the path of the model".into()));
         }
-        Err(error) => return Err(at_path(cannot_be_read(&error))),
+        Err(error) => return Err(at_path(Unread::from(error).to_string())),
     };
     if metadata.is_dir() {
         return folder(path).map(Found::SavedModel).map_err(at_path);
@@ -41,7 +41,7 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
     if !metadata.is_file() {
         return Err(at_path("is not a regular file; name a frozen graph (.pb) or a SavedModel's folder".into()));
     }
-    let bytes = content(path).map_err(at_path)?;
+    let bytes = message(path).map_err(at_path)?;
     match refusal(&bytes) {
         Some(cause) => Err(at_path(cause.into())),
         None => Ok(Found::Graph(bytes)),
@@ -59,7 +59,7 @@ fn folder(path: &Path) -> Result<SavedModel, String> {
             no_saved_model(path)
         });
     }
-    let bytes = content(&file).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
+    let bytes = message(&file).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
     let model = SavedModel::decode(bytes.as_slice()).ok().filter(|model| !model.meta_graphs.is_empty());
     model
         .ok_or_else(|| format!("its {SAVED_MODEL} is damaged or not a SavedModel's; copy it again, or export it again"))
@@ -92,21 +92,11 @@ fn no_saved_model(path: &Path) -> String {
 }
 
 /// All bytes of a file of bearable length.
-fn content(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| cannot_be_read(&error))?;
-    let length = file.metadata().map_err(|error| cannot_be_read(&error))?.len();
-    let too_long = || format!("has more than {MESSAGE_BYTES_MAX} bytes, which TensorFlow reads no message of");
-    if length > MESSAGE_BYTES_MAX {
-        return Err(too_long());
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    // It may have grown meanwhile.
-    file.take(MESSAGE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot_be_read(&error))?;
-    if bytes.len() as u64 > MESSAGE_BYTES_MAX { Err(too_long()) } else { Ok(bytes) }
-}
-
-fn cannot_be_read(error: &std::io::Error) -> String {
-    format!("cannot be read: {error}; it has to be readable by this user")
+fn message(path: &Path) -> Result<Vec<u8>, String> {
+    content(path, MESSAGE_BYTES_MAX).map_err(|unread| match unread {
+        Unread::Long(bytes_max) => format!("has more than {bytes_max} bytes, which TensorFlow reads no message of"),
+        _ => unread.to_string(),
+    })
 }
 
 /// Why a file is no frozen graph.

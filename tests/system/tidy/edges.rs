@@ -30,11 +30,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "graphpiped-onnx-proto",
         ],
     ),
-    // What a file is, by its bytes: no framework, and not who opens it.
+    // What a file is, by its bytes, and the bytes themselves: no framework, and not who opens it.
     ("graphpiped-model-format", &[]),
     (
         "graphpiped-backend-tensorflow",
-        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+        &[
+            "graphpipe-schema",
+            "graphpiped-backend-api",
+            "graphpiped-backend-library",
+            "graphpiped-backend-conformance",
+            "graphpiped-model-format",
+        ],
     ),
     // No framework of its own: nets are translated, and ONNX Runtime runs them, through the one backend that knows it.
     (
@@ -43,13 +49,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "graphpipe-schema",
             "graphpiped-backend-api",
             "graphpiped-backend-onnx",
+            "graphpiped-model-format",
             "graphpiped-onnx-proto",
             "graphpiped-backend-conformance",
         ],
     ),
     (
         "graphpiped-backend-mxnet",
-        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+        &[
+            "graphpipe-schema",
+            "graphpiped-backend-api",
+            "graphpiped-backend-library",
+            "graphpiped-backend-conformance",
+            "graphpiped-model-format",
+        ],
     ),
     // Messages of a format: not what they mean, nor who reads them.
     ("graphpiped-onnx-proto", &[]),
