@@ -1,5 +1,6 @@
 //! The files of a model, found from the name of one of them, and read with a bound.
 
+use graphpiped_model_description::path_of;
 use graphpiped_model_format::{Unread, content};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ pub(crate) struct Files {
     /// All epochs that there are parameters of, if they were chosen here and there was a choice.
     pub epochs: Vec<u64>,
     /// What the operator may say about the model; need not be there.
-    pub manifest: PathBuf,
+    pub description: PathBuf,
 }
 
 const SYMBOL: &str = "-symbol.json";
@@ -47,8 +48,8 @@ impl Files {
         if !symbol.exists() {
             return Err(format!("there is no {begin}{SYMBOL} beside it; put the model's symbol there"));
         }
-        let manifest = symbol.with_extension("toml");
-        Ok(Files { symbol, params: path.to_path_buf(), epochs: Vec::new(), manifest })
+        let description = path_of(&symbol);
+        Ok(Files { symbol, params: path.to_path_buf(), epochs: Vec::new(), description })
     }
 }
 
@@ -73,7 +74,7 @@ fn of_symbol(symbol: &Path, begin: &str) -> Result<Files, String> {
             "there are no parameters beside it ({begin}-0000{PARAMS}, or another number); put them there"
         ));
     };
-    Ok(Files { symbol: symbol.to_path_buf(), params, epochs, manifest: symbol.with_extension("toml") })
+    Ok(Files { symbol: symbol.to_path_buf(), params, epochs, description: path_of(symbol) })
 }
 
 /// What stands before the epoch in the name of a file of parameters, and the epoch. `begin` is there already.
@@ -114,7 +115,7 @@ mod tests {
             symbol: at("m-symbol.json"),
             params: at("m-0000.params"),
             epochs: vec![],
-            manifest: at("m-symbol.toml"),
+            description: at("m-symbol.toml"),
         };
         for name in ["m-symbol.json", "m-0000.params", "m"] {
             assert_eq!(Files::find(&at(name)).as_ref(), Ok(&expected), "{name}");

@@ -1,4 +1,4 @@
-//! What a model takes and gives: from its symbol, the names of its parameters, the manifest and the options.
+//! What a model takes and gives: from its symbol, the names of its parameters, the description and the options.
 //!
 //! Nothing is left to chance here: MXNet computes with whatever is in the memory of an argument that nobody has set, so each
 //! one is an input, or has parameters, or is a label; otherwise the model is refused.
@@ -7,12 +7,13 @@ use crate::entries::Entries;
 use crate::graph::{Graph, Names, c_string};
 use crate::home::Making;
 use crate::library::Library;
-use crate::manifest::{Outlet, twice};
 use crate::model::Read;
 use crate::symbol::Variable;
 use crate::types;
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Dim, Options, TensorSpec};
+use graphpiped_model_description::Described;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 /// An input that the model takes.
@@ -35,8 +36,8 @@ pub(crate) fn inputs(read: &Read, options: &Options, gives: &Gives) -> Result<Ve
     let mut taken = Vec::new();
     let mut shapeless = Vec::new();
     for variable in ordered {
-        let said = read.manifest.inputs.iter().find(|outlet| outlet.name == variable.name);
-        let said_dims = said.map(Outlet::dims).transpose()?.flatten();
+        let said = read.description.inputs.iter().find(|described| described.name == variable.name);
+        let said_dims = said.and_then(|said| said.dims.clone());
         let (dtype, number) = dtype_of(variable, said)?;
         match said_dims.or_else(|| variable.shape.as_deref().map(dims_of_symbol)) {
             Some(dims) => taken.push(Taken { node: variable.node, name: variable.name.clone(), dtype, number, dims }),
@@ -60,7 +61,7 @@ fn ordered<'a>(read: &'a Read, options: &Options, leads: &[bool]) -> Result<Vec<
         return Err("the symbol has no variable without parameters, so nothing can go in".to_string());
     }
     let names = || open.iter().map(|variable| variable.name.as_str()).collect::<Vec<_>>().join(", ");
-    for name in options.inputs.iter().chain(read.manifest.inputs.iter().map(|outlet| &outlet.name)) {
+    for name in options.inputs.iter().chain(read.description.inputs.iter().map(|described| &described.name)) {
         if !open.iter().any(|variable| variable.name == *name) {
             return Err(format!("there is no input {name:?}; variables without parameters are: {}", names()));
         }
@@ -76,10 +77,9 @@ fn ordered<'a>(read: &'a Read, options: &Options, leads: &[bool]) -> Result<Vec<
     Ok(ordered)
 }
 
-/// The type of an input, and MXNet's number for it: as the manifest says, else the symbol; else it is float32.
-fn dtype_of(variable: &Variable, said: Option<&Outlet>) -> Result<(DType, i32), String> {
-    let said = said.map(Outlet::dtype).transpose()?.flatten();
-    let dtype = said.or_else(|| types::from_number(variable.number.unwrap_or(0)));
+/// The type of an input, and MXNet's number for it: as the description says, else the symbol; else it is float32.
+fn dtype_of(variable: &Variable, said: Option<&Described>) -> Result<(DType, i32), String> {
+    let dtype = said.and_then(|said| said.dtype).or_else(|| types::from_number(variable.number.unwrap_or(0)));
     let number = dtype.and_then(types::to_number);
     dtype.zip(number).ok_or_else(|| {
         let shown = dtype.map_or_else(|| "of a type that is not served".to_string(), |dtype| dtype.to_string());
@@ -112,7 +112,7 @@ fn how_to_say_shapes(read: &Read, shapeless: &[&Variable]) -> String {
          input, write inputs = [{{ name = {:?}, shape = [\"N\", 3, 224, 224] }}] (with its own sizes) into {}",
         names.join(" and no "),
         names[0],
-        read.files.manifest.display()
+        read.files.description.display()
     )
 }
 
@@ -176,11 +176,12 @@ pub(crate) fn gives(
     let places: Option<Vec<usize>> = read.symbol.heads().map(|(node, output)| entries.place(node, output)).collect();
     let places = places.filter(|places| places.len() == heads.len()).ok_or("its outputs are not those of its heads")?;
     let wanted: Vec<String> = if options.outputs.is_empty() {
-        read.manifest.outputs.iter().map(|outlet| outlet.name.clone()).collect()
+        read.description.outputs.iter().map(|described| described.name.clone()).collect()
     } else {
         options.outputs.clone()
     };
-    if let Some(name) = twice(&wanted) {
+    let mut before = HashSet::new();
+    if let Some(name) = wanted.iter().find(|name| !before.insert(*name)) {
         return Err(format!("`outputs` names {name:?} twice; name it once"));
     }
     let is_called = |head: &String, name: &String| head == name || head.strip_suffix(OUTPUT) == Some(name);
@@ -236,18 +237,18 @@ fn short(names: &[String]) -> Vec<String> {
     names.iter().zip(&short).map(|(name, short)| if is_unique(short) { short } else { name }.clone()).collect()
 }
 
-/// An output, as the manifest says it, if that does not contradict MXNet.
-pub(crate) fn agreed(said: &Outlet, spec: TensorSpec) -> Result<TensorSpec, String> {
-    if let Some(dtype) = said.dtype()?.filter(|dtype| *dtype != spec.dtype) {
-        return Err(format!("the manifest says {} is {dtype}, and MXNet gives {}", spec.name, spec.dtype));
+/// An output, as the description says it, if that does not contradict MXNet.
+pub(crate) fn agreed(said: &Described, spec: TensorSpec) -> Result<TensorSpec, String> {
+    if let Some(dtype) = said.dtype.filter(|dtype| *dtype != spec.dtype) {
+        return Err(format!("the description says {} is {dtype}, and MXNet gives {}", spec.name, spec.dtype));
     }
-    let Some(dims) = said.dims()? else { return Ok(spec) };
+    let Some(dims) = said.dims.clone() else { return Ok(spec) };
     let real = spec.dims.as_deref().unwrap_or_default();
     let agrees =
         |(said, real): (&Dim, &Dim)| !matches!((said, real), (Dim::Fixed(said), Dim::Fixed(real)) if said != real);
     if dims.len() != real.len() || !dims.iter().zip(real).all(agrees) {
         let said = TensorSpec { dims: Some(dims), ..spec.clone() };
-        return Err(format!("the manifest says {said}, and MXNet gives {spec}; correct it, or leave its shape out"));
+        return Err(format!("the description says {said}, and MXNet gives {spec}; correct it, or leave its shape out"));
     }
     Ok(TensorSpec { dims: Some(dims), ..spec })
 }

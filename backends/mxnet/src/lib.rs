@@ -1,7 +1,7 @@
 //! MXNet as a backend, loaded at run time.
 //!
 //! A model is two files, `NAME-symbol.json` and `NAME-0000.params` (any number), as MXNet's `save_checkpoint` and Gluon's
-//! `export` write them; `files` finds the one beside the other. `symbol`, `params` and `manifest` read what is in them before
+//! `export` write them; `files` finds the one beside the other. `symbol`, `params` and `description` read what is in them before
 //! MXNet does, `entries` and `shapes` find out how shapes follow from those of the inputs, `interface` and `model` put that
 //! together. [`library`] finds and loads the shared library, `graph` and `predictor` hold what is unsafe about its use;
 //! `handles` and `home` make predictors, one for each shape, and `instance` runs them.
@@ -20,7 +20,7 @@
 //!
 //! A symbol may say the shape of a variable (`__shape__`); the first axis is then taken to be the batch, `N`, whatever number
 //! stands there. Most symbols do not, and MXNet cannot tell it from the parameters. It is then to be written into
-//! `NAME-symbol.toml`, as the error says; see `manifest`. Shapes of outputs are MXNet's own.
+//! `NAME-symbol.toml`, as the error says; see `description`. Shapes of outputs are MXNet's own.
 //!
 //! # What MXNet does to a process
 //!
@@ -33,6 +33,7 @@
 //! reads far outside for the lengths that `SequenceLast` is given, and ends the process. A model that takes such values from an
 //! input is opened in a process of its own alone; see `unchecked`. A model that comes from strangers belongs there in any case.
 
+mod description;
 mod entries;
 mod environment;
 mod files;
@@ -42,7 +43,6 @@ mod home;
 mod instance;
 mod interface;
 pub mod library;
-mod manifest;
 mod model;
 mod params;
 mod predictor;

@@ -1,5 +1,6 @@
 //! An open model: its files, its signature, and its first instance, which shows that MXNet takes all of it.
 
+use crate::description;
 use crate::entries::Entries;
 use crate::files::{self, Files};
 use crate::graph::c_string;
@@ -8,7 +9,6 @@ use crate::home::making;
 use crate::instance::{MxnetInstance, Plan};
 use crate::interface::{self, Gives, Taken};
 use crate::library::Library;
-use crate::manifest::{self, Manifest};
 use crate::params::{self, Digest, Params};
 use crate::predictor::Recipe;
 use crate::shapes::{self, Found, Sizes};
@@ -16,6 +16,7 @@ use crate::symbol::{self, Symbol};
 use crate::unchecked::{self, Unchecked};
 use crate::words;
 use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, TensorSpec};
+use graphpiped_model_description::Description;
 use std::ffi::CString;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +34,7 @@ pub(crate) struct Read {
     /// What they are called.
     pub params: Params,
     /// What the operator says.
-    pub manifest: Manifest,
+    pub description: Description,
 }
 
 impl Read {
@@ -50,13 +51,8 @@ impl Read {
         let symbol = Symbol::read(&json).map_err(of(&files.symbol))?;
         let file = files::read(&files.params, params::BYTES_MAX).map_err(of(&files.params))?;
         let params = Params::read(&file).map_err(of(&files.params))?;
-        let manifest = if files.manifest.exists() {
-            let bytes = files::read(&files.manifest, manifest::BYTES_MAX).map_err(of(&files.manifest))?;
-            Manifest::read(&bytes).map_err(of(&files.manifest))?
-        } else {
-            Manifest::default()
-        };
-        Ok(Read { files, json, symbol, file, params, manifest })
+        let description = description::read(&files.description).map_err(of(&files.description))?;
+        Ok(Read { files, json, symbol, file, params, description })
     }
 }
 
@@ -86,7 +82,7 @@ impl MxnetModel {
             signature.inputs.push(TensorSpec { name: input.name, dtype: input.dtype, dims: Some(dims) });
         }
         for ((name, &output), dims) in gives.names.into_iter().zip(&gives.outputs).zip(found.outputs) {
-            let said = read.manifest.outputs.iter().find(|outlet| outlet.name == name);
+            let said = read.description.outputs.iter().find(|described| described.name == name);
             let spec = TensorSpec { name, dtype: dtypes[output], dims: Some(dims) };
             let spec = said.map_or(Ok(spec.clone()), |said| interface::agreed(said, spec));
             signature.outputs.push(spec.map_err(failed)?);
@@ -205,8 +201,8 @@ fn find_shapes(shared: &Shared, taken: &[Taken], gives: &Gives, read: &Read) -> 
             TensorSpec { name: input.name.clone(), dtype: input.dtype, dims }.to_string()
         };
         let inputs = taken.iter().map(shown).collect::<Vec<_>>().join(" and ");
-        let manifest = read.files.manifest.display();
-        format!("MXNet does not take {inputs}: {cause}; say the shapes in {manifest}, or export the model again")
+        let description = read.files.description.display();
+        format!("MXNet does not take {inputs}: {cause}; say the shapes in {description}, or export the model again")
     })
 }
 

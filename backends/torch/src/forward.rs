@@ -3,7 +3,8 @@
 //! That is less than a signature (neither element types nor shapes), but enough to find a description that belongs to another
 //! model, and to begin one.
 
-use crate::description::dtype_names;
+use crate::description::PYTORCH;
+use graphpiped_model_description::path_of;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -102,13 +103,13 @@ impl Forward {
 
     /// A description of the model at `path`, to be filled in.
     pub fn template(&self, path: &Path) -> String {
-        let (file, description) = (named(path), named(&path.with_extension("toml")));
+        let (file, description) = (named(path), named(&path_of(path)));
         let mut text = format!(
             "# What {file} takes and gives. Put this beside it, as {description}, and fill in:\n\
              #   dtype  one of {}\n\
              #   shape  for each axis a size; a name, for any size that is the same wherever the name stands; or \"?\", for \
              any size\n",
-            dtype_names()
+            PYTORCH.dtype_names()
         );
         if self.arguments.is_empty() && self.results.is_empty() {
             text += "# The file does not say how many inputs and outputs it has; repeat these.\n";
@@ -146,6 +147,7 @@ fn named(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use graphpiped_model_description::{Described, Description, parse};
 
     const TWO: &str = "in a 1 0 Tensor\nin b 1 0 Tensor\nin scale 0 0 float\nout - 1 0 Tuple[Tensor, Tensor]\n";
 
@@ -189,17 +191,14 @@ mod tests {
         let path = Path::new("/somewhere/two.pt");
         let template = Forward::of(TWO).template(path);
         assert!(template.starts_with("# What two.pt takes and gives. Put this beside it, as two.toml, and fill in:\n"));
-        let value: toml::Table = template.parse().expect("TOML");
-        let names = |side: &str| {
-            let tensors = value[side].as_array().expect("a list");
-            tensors.iter().map(|tensor| tensor["name"].as_str().expect("a name").to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(names("inputs"), ["a", "b", "scale"]);
-        assert_eq!(names("outputs"), ["output_0", "output_1"]);
+        let Description { inputs, outputs } = parse(&template, PYTORCH).expect("a description");
+        let names = |tensors: Vec<Described>| tensors.into_iter().map(|tensor| tensor.name).collect::<Vec<_>>();
+        assert_eq!(names(inputs), ["a", "b", "scale"]);
+        assert_eq!(names(outputs), ["output_0", "output_1"]);
         for lines in ["", "in x 1 0 Tensor\nout - 1 0 Dict[str, Tensor]\n"] {
             let template = Forward::of(lines).template(path);
             assert!(template.contains("; repeat th"), "{template}");
-            template.parse::<toml::Table>().expect("TOML");
+            parse(&template, PYTORCH).expect("a description");
         }
     }
 }

@@ -40,6 +40,7 @@ pub const ENVIRONMENT: [(&str, &str); 1] = [("AOTI_RUNTIME_CHECK_INPUTS", "1")];
 
 use format::Format;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_model_description::path_of;
 use library::Library;
 use std::path::Path;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ impl Backend for TorchBackend {
     /// With as much as the model itself says.
     fn template(&self, path: &Path, options: &Options) -> Option<Result<String, OpenError>> {
         let write = || model::template(self.library(path)?, path, format_of(path, options)?, options);
-        (!description::path_of(path).exists()).then(write)
+        (!path_of(path).exists()).then(write)
     }
 }
 

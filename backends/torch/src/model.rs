@@ -1,7 +1,6 @@
 //! An open model: the plugin's handle, the signature from its description, and what it is run with.
 
 use crate::abi;
-use crate::description;
 use crate::format::Format;
 use crate::forward::Forward;
 use crate::instance::TorchInstance;
@@ -9,6 +8,7 @@ use crate::library::Library;
 use crate::plugin::{Failure, How, Module};
 use crate::words::cause_of;
 use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature};
+use graphpiped_model_description::path_of;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -43,7 +43,7 @@ impl TorchModel {
         let forward = forward(library, path, &module)?;
         forward
             .check(signature.inputs.len())
-            .map_err(|cause| OpenError::Model(format!("{}: {cause}", description::path_of(path).display())))?;
+            .map_err(|cause| OpenError::Model(format!("{}: {cause}", path_of(path).display())))?;
         let effective_options = effective_options(library, path, format, &settings, &signature, &forward);
         Ok(TorchModel { shared: Arc::new(Shared { module, signature }), effective_options })
     }
@@ -144,7 +144,7 @@ fn effective_options(
 ) -> Vec<(String, String)> {
     let mut options = vec![
         ("format", format.name().to_string()),
-        ("description", description::path_of(path).display().to_string()),
+        ("description", path_of(path).display().to_string()),
         ("intra_threads", settings.threads.to_string()),
         ("interop_threads", "1".to_string()),
     ];

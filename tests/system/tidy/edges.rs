@@ -32,6 +32,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     // What a file is, by its bytes, and the bytes themselves: no framework, and not who opens it.
     ("graphpiped-model-format", &[]),
+    // What somebody says about a model, as a signature would: neither the model nor its framework.
+    ("graphpiped-model-description", &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-model-format"]),
     (
         "graphpiped-backend-tensorflow",
         &[
@@ -61,6 +63,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "graphpiped-backend-api",
             "graphpiped-backend-library",
             "graphpiped-backend-conformance",
+            "graphpiped-model-description",
             "graphpiped-model-format",
         ],
     ),
@@ -68,7 +71,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("graphpiped-onnx-proto", &[]),
     (
         "graphpiped-backend-torch",
-        &["graphpipe-schema", "graphpiped-backend-api", "graphpiped-backend-library", "graphpiped-backend-conformance"],
+        &[
+            "graphpipe-schema",
+            "graphpiped-backend-api",
+            "graphpiped-backend-library",
+            "graphpiped-backend-conformance",
+            "graphpiped-model-description",
+        ],
     ),
     // A batch and another process: neither pools, nor which framework it is, which its tests alone know.
     (
@@ -123,7 +132,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio", &["graphpiped"]),
     ("tokio-uring", &["graphpiped"]),
     ("clap", &["graphpiped", "graphpipe-loadgen"]),
-    ("toml", &["graphpiped", "graphpiped-backend-torch", "graphpiped-backend-mxnet"]),
+    ("toml", &["graphpiped", "graphpiped-model-description"]),
     ("mimalloc", &["graphpiped"]),
     ("ort", &["graphpiped-backend-onnx"]),
     ("prost", &["graphpiped-backend-tensorflow", "graphpiped-backend-caffe2", "graphpiped-onnx-proto"]),

@@ -26,7 +26,7 @@ def save(name, symbol, arguments=(), states=(), epochs=(0,)):
         mx.nd.save(str(HERE / f"{name}-{epoch:04d}.params"), arrays)
 
 
-def manifest(name, *outlets):
+def description(name, *outlets):
     """Each outlet is its kind, its name, and the values of its keys as TOML writes them."""
     lines = []
     for kind, outlet, keys in outlets:
@@ -41,7 +41,7 @@ def variable(name, *shape):
 # Types that the library has not are refused before it is asked.
 for dtype in TYPES:
     save(f"identity_{dtype}", mx.sym.identity(variable("x"), name="y"))
-    manifest(f"identity_{dtype}", ("inputs", "x", {"dtype": f'"{dtype}"', "shape": '["N"]'}))
+    description(f"identity_{dtype}", ("inputs", "x", {"dtype": f'"{dtype}"', "shape": '["N"]'}))
 
 x = variable("x", 0, 4)
 save("double", mx.sym.elemwise_add(x, x, name="y"))
@@ -50,10 +50,10 @@ a, b = variable("a"), variable("b")
 product = mx.sym.elemwise_mul(a, b, name="product")
 whole = mx.sym.Cast(product, dtype="int64", name="whole")
 save("two_by_two", mx.sym.Group([mx.sym.elemwise_add(a, b, name="sum"), whole]))
-manifest("two_by_two", ("inputs", "a", {"shape": '["N", "K"]'}), ("inputs", "b", {"shape": '["N", "K"]'}))
+description("two_by_two", ("inputs", "a", {"shape": '["N", "K"]'}), ("inputs", "b", {"shape": '["N", "K"]'}))
 
 save("scalar", mx.sym.negative(variable("x"), name="y"))
-manifest("scalar", ("inputs", "x", {"shape": "[]"}))
+description("scalar", ("inputs", "x", {"shape": "[]"}))
 
 save("first", mx.sym.slice_axis(variable("x", 0), axis=0, begin=0, end=1, name="y"))
 
@@ -123,7 +123,7 @@ block.initialize(mx.init.One())
 block.hybridize()
 block(mx.nd.ones((1, 3)))
 block.export(str(HERE / "gluon"), epoch=0)
-manifest("gluon", ("inputs", "data", {"shape": '["N", 3]'}), ("outputs", "dense_fwd", {"shape": '["N", 2]'}))
+description("gluon", ("inputs", "data", {"shape": '["N", 3]'}), ("outputs", "dense_fwd", {"shape": '["N", 2]'}))
 
 # The batch is fixed within the graph: it takes two rows, and no other number.
 save("two_rows", mx.sym.elemwise_add(variable("x", 2, 3), mx.sym.ones((2, 3)), name="y"))

@@ -115,13 +115,13 @@ fn a_shape_that_nobody_says_is_asked_for_with_what_to_write_where() {
     );
     // What it says to write, with its own sizes.
     let folder = copy_of("shapeless");
-    let manifest = "inputs = [{ name = \"data\", shape = [\"N\", 2] }]";
-    fs::write(folder.path().join("shapeless-symbol.toml"), manifest).expect("a manifest");
+    let description = "inputs = [{ name = \"data\", shape = [\"N\", 2] }]";
+    fs::write(folder.path().join("shapeless-symbol.toml"), description).expect("a description");
     assert!(try_open(&folder.path().join("shapeless")).is_ok());
 }
 
 #[test]
-fn a_manifest_that_contradicts_the_model_is_refused() {
+fn a_description_that_contradicts_the_model_is_refused() {
     let folder = copy_of("shapeless");
     let at = |name: &str| folder.path().join(name);
     let input = "[[inputs]]\nname = \"data\"\nshape = [\"N\", 2]\n";
@@ -137,19 +137,19 @@ fn a_manifest_that_contradicts_the_model_is_refused() {
         ),
         (
             format!("{input}[[outputs]]\nname = \"fc\"\nshape = [\"N\", 2]\n"),
-            "the manifest says fc float32 [N, 2], and MXNet gives fc float32 [N, 1]; correct it",
+            "the description says fc float32 [N, 2], and MXNet gives fc float32 [N, 1]; correct it",
         ),
         (
             format!("{input}[[outputs]]\nname = \"fc\"\ndtype = \"int32\"\n"),
-            "the manifest says fc is int32, and MXNet gives float32",
+            "the description says fc is int32, and MXNet gives float32",
         ),
     ];
     for (text, expected) in cases {
-        fs::write(at("shapeless-symbol.toml"), text).expect("a manifest");
+        fs::write(at("shapeless-symbol.toml"), text).expect("a description");
         let message = refused(&at("shapeless"), &Options::default());
         assert!(message.starts_with(expected), "{message}");
     }
-    fs::write(at("shapeless-symbol.toml"), "[[inputs]]\nname = 3\n").expect("a manifest");
+    fs::write(at("shapeless-symbol.toml"), "[[inputs]]\nname = 3\n").expect("a description");
     let message = refused(&at("shapeless"), &Options::default());
     assert!(message.starts_with(&format!("{}: line 2: ", at("shapeless-symbol.toml").display())), "{message}");
 }
@@ -258,8 +258,8 @@ fn memory_and_shapes_that_are_not_what_they_say_never_reach_the_library() {
 fn memory_that_there_is_not_is_the_machines_fault() {
     let folder = copy_of("identity_float32");
     // 13 terabytes.
-    let manifest = "[[inputs]]\nname = \"x\"\nshape = [1048576, 3, 1024, 1024]\n";
-    fs::write(folder.path().join("identity_float32-symbol.toml"), manifest).expect("a manifest");
+    let description = "[[inputs]]\nname = \"x\"\nshape = [1048576, 3, 1024, 1024]\n";
+    fs::write(folder.path().join("identity_float32-symbol.toml"), description).expect("a description");
     match try_open(&folder.path().join("identity_float32")) {
         Err(OpenError::Machine(message)) => assert!(message.contains("Failed to allocate CPU Memory"), "{message}"),
         Err(other) => panic!("{other:?}"),

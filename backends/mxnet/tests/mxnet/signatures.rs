@@ -11,7 +11,7 @@ fn shown(specs: &[TensorSpec]) -> Vec<String> {
 type Declared = (&'static str, &'static [&'static str], &'static [&'static str], Option<usize>);
 
 #[test]
-fn names_types_and_shapes_come_from_the_symbol_the_parameters_and_the_manifest() {
+fn names_types_and_shapes_come_from_the_symbol_the_parameters_and_the_description() {
     let cases: [Declared; 8] = [
         ("double", &["x float32 [N, 4]"], &["y float32 [N, 4]"], Some(0)),
         (
@@ -69,11 +69,11 @@ fn inputs_may_be_put_in_another_order() {
 }
 
 #[test]
-fn a_manifest_makes_a_model_of_unknown_shape_a_known_one_and_names_its_outputs() {
+fn a_description_makes_a_model_of_unknown_shape_a_known_one_and_names_its_outputs() {
     let folder = copy_of("shapeless");
-    let manifest =
+    let description =
         "[[inputs]]\nname = \"data\"\nshape = [\"rows\", 2]\n[[outputs]]\nname = \"fc\"\nshape = [\"rows\", 1]\n";
-    std::fs::write(folder.path().join("shapeless-symbol.toml"), manifest).expect("a manifest");
+    std::fs::write(folder.path().join("shapeless-symbol.toml"), description).expect("a description");
     let model = try_open(&folder.path().join("shapeless")).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(shown(&model.signature().inputs), ["data float32 [rows, 2]"]);
     assert_eq!(shown(&model.signature().outputs), ["fc float32 [rows, 1]"]);
