@@ -139,7 +139,7 @@ fn tensor_fits(label: Label<'_>, index: usize, tensor: &Tensor<'_>, length: u32)
         if spec.dtype != dtype {
             return Err(label.refuse(format_args!("expected {}, got {dtype}", spec.dtype)));
         }
-        if !spec.dims.as_ref().is_none_or(|dims| dims_fit(dims, &shape)) {
+        if !spec.admits(&shape) {
             return Err(label.refuse(format_args!("expected {spec}, got shape {shape}")));
         }
     }
@@ -157,14 +157,6 @@ fn tensor_fits(label: Label<'_>, index: usize, tensor: &Tensor<'_>, length: u32)
         payload
     };
     Ok(AdmittedInput { index: index as u16, dtype, shape, payload })
-}
-
-fn dims_fit(dims: &[Dim], shape: &Shape) -> bool {
-    let fits = |(dim, size): (&Dim, &i64)| match dim {
-        Dim::Fixed(fixed) => u64::try_from(*size) == Ok(*fixed),
-        Dim::Symbol(_) | Dim::Any => true,
-    };
-    dims.len() == shape.rank() && dims.iter().zip(shape.dims()).all(fits)
 }
 
 /// Payloads that lie on top of each other would make a short message move or send much: once for each that shares them.

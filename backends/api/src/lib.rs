@@ -22,10 +22,11 @@
 //! something else to be done. A panic of a framework's code is not caught here: the daemon does that, around the call.
 //!
 //! The signature is in [`signature`], a run in [`run`], how a model is to be opened in [`open`], and how words of a framework
-//! are shown in [`words`]. What never will be here: whether a request fits a signature (that is admission, the daemon's), and
-//! how a framework is found.
+//! are shown in [`words`]; [`check`] is the last look at a run before its framework has it. What never will be here: which
+//! request is admitted (that is the daemon's to say), and how a framework is found.
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod open;
 pub mod run;
 pub mod signature;

@@ -137,6 +137,21 @@ pub enum Produced {
 }
 
 impl Produced {
+    /// The same, for another slot that asks for the same output. `None` of what is in the memory that was prepared for one slot.
+    pub fn again(&self) -> Option<Produced> {
+        match *self {
+            Produced::InPlace => None,
+            Produced::Lent { shape, dtype, ref owner } => {
+                Some(Produced::Lent { shape, dtype, owner: Arc::clone(owner) })
+            }
+            Produced::OfInput { position, start, shape, dtype } => {
+                Some(Produced::OfInput { position, start, shape, dtype })
+            }
+            Produced::SameAsInput(position) => Some(Produced::SameAsInput(position)),
+            Produced::Strings { shape, ref elements } => Some(Produced::Strings { shape, elements: elements.clone() }),
+        }
+    }
+
     /// Where an output is that a framework says begins at `start`, if that is in one of the inputs.
     pub fn in_an_input(inputs: &[Input<'_>], dtype: DType, shape: Shape, start: *const u8) -> Option<Produced> {
         let bytes = usize::try_from(shape.bytes(dtype)?).ok()?;

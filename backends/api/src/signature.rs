@@ -108,6 +108,15 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
+    /// Whether a tensor may have this shape, as far as its own sizes tell: a symbol is any size here.
+    pub fn admits(&self, shape: &[i64]) -> bool {
+        let fits = |(dim, &size): (&Dim, &i64)| match dim {
+            Dim::Fixed(fixed) => u64::try_from(size) == Ok(*fixed),
+            Dim::Symbol(_) | Dim::Any => size >= 0,
+        };
+        self.dims.as_ref().is_none_or(|dims| dims.len() == shape.len() && dims.iter().zip(shape).all(fits))
+    }
+
     /// Its shape as metadata shows it: -1 for any size. GraphPipe has no word for an unknown rank (or for one over
     /// [`graphpipe_schema::shape::RANK_MAX`]): it shows as no dimensions.
     pub fn metadata_shape(&self) -> Shape {

@@ -4,9 +4,9 @@
 
 use crate::handles::{Failed, Handles, Ready, Shared};
 use crate::words;
-use graphpipe_schema::{DType, Shape};
+use graphpipe_schema::DType;
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Inputs, Instance, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec,
+    Elements, Input, Inputs, Instance, OutputSlot, Prepared, Produced, RunError, Signature, TensorSpec, check,
 };
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(crate) struct MxnetInstance {
     handles: Handles,
     /// Of the run: sizes of all inputs, one behind the other, and where each input is in the list.
     sizes: Vec<u32>,
-    positions: Vec<Option<usize>>,
+    positions: Vec<usize>,
 }
 
 impl MxnetInstance {
@@ -40,24 +40,19 @@ impl MxnetInstance {
 impl Instance for MxnetInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let plan = &*self.plan;
-        place(&plan.signature, inputs, &mut self.positions)?;
+        check::places(&plan.signature, inputs, &mut self.positions)?;
         self.sizes.clear();
-        for (spec, position) in plan.signature.inputs.iter().zip(&self.positions) {
-            // Each input is in the list, as `place` has found.
-            if let Some(position) = *position {
-                admit(spec, &inputs[position], &mut self.sizes)?;
-            }
+        for (spec, &position) in plan.signature.inputs.iter().zip(&self.positions) {
+            admit(spec, &inputs[position], &mut self.sizes)?;
         }
-        if let Some(slot) = outputs.iter().find(|slot| slot.index >= plan.outputs.len()) {
-            return Err(RunError::Model(format!("the model has no output {}", slot.index)));
-        }
+        check::outputs(&plan.signature, outputs)?;
         if self.handles.have_ended() {
             self.handles = Handles::again(&plan.shared).map_err(not_made)?;
         }
         let ready = self.handles.of(&self.sizes).map_err(not_made)?;
         set_threads(plan)?;
         for (index, (name, _)) in plan.shared.recipe.inputs.iter().enumerate() {
-            let Some(input) = self.positions[index].map(|position| &inputs[position]) else { continue };
+            let input = &inputs[self.positions[index]];
             if let Elements::Bytes(bytes) = input.elements {
                 ready.predictor.set_input(name, input.dtype, elements(input.shape), bytes).map_err(refused)?;
             }
@@ -72,50 +67,17 @@ impl Instance for MxnetInstance {
     }
 }
 
-/// Finds each input of the signature in the list.
-fn place(signature: &Signature, inputs: &[Input<'_>], positions: &mut Vec<Option<usize>>) -> Result<(), RunError> {
-    positions.clear();
-    positions.resize(signature.inputs.len(), None);
-    for (position, input) in inputs.iter().enumerate() {
-        match positions.get_mut(input.index) {
-            None => return Err(RunError::Model(format!("the model has no input {}", input.index))),
-            Some(place) if place.is_none() => *place = Some(position),
-            Some(_) => {
-                let name = &signature.inputs[input.index].name;
-                return Err(RunError::Model(format!("input {name} is there twice")));
-            }
-        }
-    }
-    match positions.iter().zip(&signature.inputs).find(|(position, _)| position.is_none()) {
-        Some((_, spec)) => Err(RunError::Model(format!("input {} is missing", spec.name))),
-        None => Ok(()),
-    }
-}
-
 /// Compares an input with its specification, and adds its sizes to the others.
 fn admit(spec: &TensorSpec, input: &Input<'_>, sizes: &mut Vec<u32>) -> Result<(), RunError> {
-    let wrong = |cause: String| Err(RunError::Model(format!("input {}: {cause}", spec.name)));
-    let Elements::Bytes(bytes) = input.elements else {
-        return wrong("MXNet knows no strings".to_string());
-    };
-    if input.dtype != spec.dtype {
-        return wrong(format!("it is {}, and not {}", input.dtype, spec.dtype));
-    }
-    // Every input of the signature has dimensions.
-    let dims = spec.dims.as_deref().unwrap_or_default();
-    let fits = |(dim, &size): (&Dim, &i64)| if let Dim::Fixed(fixed) = dim { *fixed == size as u64 } else { size >= 0 };
-    if input.shape.len() != dims.len() || !dims.iter().zip(input.shape).all(fits) {
-        return wrong(format!("the shape {:?} does not fit {spec}", input.shape));
-    }
+    check::input(spec, input)?;
+    let wrong = |cause: String| RunError::Model(format!("input {}: {cause}", spec.name));
+    let Elements::Bytes(bytes) = input.elements else { return Err(wrong("MXNet knows no strings".into())) };
     if input.shape.contains(&0) {
-        return wrong("an axis of size 0 is to MXNet one of unknown size".to_string());
+        return Err(wrong("an axis of size 0 is to MXNet one of unknown size".into()));
     }
-    let shape = Shape::new(input.shape);
-    if shape.and_then(|shape| shape.bytes(spec.dtype)) != Some(bytes.len() as u64) {
-        return wrong(format!("{} bytes are not a {} tensor of shape {:?}", bytes.len(), spec.dtype, input.shape));
-    }
-    if shape.and_then(|shape| shape.elements()).is_none_or(|elements| elements > u32::MAX.into()) {
-        return wrong(format!("MXNet takes {} elements at most", u32::MAX));
+    let shape = check::sized(spec.dtype, input.shape, bytes.len()).map_err(wrong)?;
+    if shape.elements().is_none_or(|elements| elements > u32::MAX.into()) {
+        return Err(wrong(format!("MXNet takes {} elements at most", u32::MAX)));
     }
     // No size is larger than their product.
     sizes.extend(input.shape.iter().map(|&size| size as u32));

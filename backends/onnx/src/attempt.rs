@@ -19,8 +19,8 @@ pub(crate) enum Plan {
     Earlier(usize),
 }
 
-/// The plan of each slot, with prepared memory wherever it is worth trying.
-pub(crate) fn plans(shared: &Shared, slots: &[OutputSlot<'_>]) -> Result<List<Plan>, RunError> {
+/// The plan of each slot, all of which are for outputs of the model, with prepared memory wherever it is worth trying.
+pub(crate) fn plans(shared: &Shared, slots: &[OutputSlot<'_>]) -> List<Plan> {
     (0..slots.len()).map(|position| plan(shared, slots, position)).collect()
 }
 
@@ -30,19 +30,16 @@ pub(crate) fn without_prepared(plans: &[Plan]) -> List<Plan> {
     plans.iter().map(own).collect()
 }
 
-fn plan(shared: &Shared, slots: &[OutputSlot<'_>], position: usize) -> Result<Plan, RunError> {
+fn plan(shared: &Shared, slots: &[OutputSlot<'_>], position: usize) -> Plan {
     let slot = &slots[position];
-    if shared.output_name(slot.index).is_none() {
-        return Err(RunError::Model(format!("the model has no output {}", slot.index)));
-    }
     let is_same = |other: &OutputSlot<'_>| other.index == slot.index;
     if let Some(earlier) = slots[..position].iter().position(is_same) {
-        return Ok(Plan::Earlier(earlier));
+        return Plan::Earlier(earlier);
     }
     // What several slots share cannot be in the memory of one of them.
     let is_shared = slots[position + 1..].iter().any(is_same);
     let is_prepared = slot.prepared.is_some() && shared.is_predictable(slot.index) && !is_shared;
-    Ok(if is_prepared { Plan::Prepared } else { Plan::Own })
+    if is_prepared { Plan::Prepared } else { Plan::Own }
 }
 
 /// What came of one slot.
@@ -83,7 +80,7 @@ pub(crate) fn attempt(
 ) -> Result<List<Made>, Failed> {
     let mut outputs: List<(&CStr, Option<Writable<'_>>)> = List::with_capacity(slots.len());
     for (slot, plan) in slots.iter_mut().zip(plans) {
-        // `plan` has found each index to be an output of the model.
+        // Each index is an output of the model, as `plans` wants it.
         let Some(name) = shared.output_name(slot.index) else { continue };
         match plan {
             Plan::Earlier(_) => {}

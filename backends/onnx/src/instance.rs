@@ -9,7 +9,7 @@ use crate::attempt::{self, Failed, Made, Plan, attempt};
 use crate::model::Shared;
 use crate::value::{Lent, List, Readable, Value};
 use graphpipe_schema::DType;
-use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError, one_line};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError, check, one_line};
 use std::ffi::CStr;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ impl Instance for OnnxInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let shared = &*self.shared;
         let values = inputs.iter().map(|input| readable(shared, input)).collect::<Result<List<_>, _>>()?;
-        let plans = attempt::plans(shared, outputs)?;
+        check::outputs(shared.signature(), outputs)?;
+        let plans = attempt::plans(shared, outputs);
         let mut made = attempt(shared, &values, outputs, &plans);
         if matches!(made, Err(Failed::Refused(_))) && plans.contains(&Plan::Prepared) {
             made = attempt(shared, &values, outputs, &attempt::without_prepared(&plans));
@@ -39,7 +40,11 @@ impl Instance for OnnxInstance {
                 Made::InPlace => Produced::InPlace,
                 Made::Value(value) => produced(shared, value, inputs)
                     .map_err(|cause| of_output(shared, outputs[position].index, &cause))?,
-                Made::SameAs(earlier) => again(outputs[earlier].produced.as_ref()),
+                Made::SameAs(earlier) => outputs[earlier]
+                    .produced
+                    .as_ref()
+                    .and_then(Produced::again)
+                    .expect("a shared output is planned as a value, and set before this one"),
             };
             remember(shared, &outputs[position], &produced);
             outputs[position].produced = Some(produced);
@@ -57,47 +62,21 @@ fn remember(shared: &Shared, slot: &OutputSlot<'_>, produced: &Produced) {
     }
 }
 
-/// The result of an earlier slot, for another slot that asks for the same output.
-fn again(earlier: Option<&Produced>) -> Produced {
-    match earlier {
-        Some(Produced::Lent { shape, dtype, owner }) => {
-            Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::clone(owner) }
-        }
-        Some(&Produced::OfInput { position, start, shape, dtype }) => {
-            Produced::OfInput { position, start, shape, dtype }
-        }
-        Some(Produced::SameAsInput(position)) => Produced::SameAsInput(*position),
-        Some(Produced::Strings { shape, elements }) => Produced::Strings { shape: *shape, elements: elements.clone() },
-        Some(Produced::InPlace) | None => {
-            unreachable!("a shared output is planned as a value, and set before this one")
-        }
-    }
-}
-
 /// The value of an input, over its memory.
 fn readable<'a>(shared: &'a Shared, input: &Input<'a>) -> Result<(&'a CStr, Readable<'a>), RunError> {
     let name = shared
         .input_name(input.index)
         .ok_or_else(|| RunError::Model(format!("the model has no input {}", input.index)))?;
+    let spec = &shared.signature().inputs[input.index];
+    // Whether type and shape are those of the signature is compared by ONNX Runtime, and told in its words.
+    check::bools(spec, input)?;
     let value = match input.elements {
         Elements::Strings(elements) => Readable::strings(shared.library(), input.shape, elements),
-        Elements::Bytes(bytes) if input.dtype == DType::Bool => match bytes.iter().position(|&byte| byte > 1) {
-            // To C++ any other byte in a bool is undefined behaviour, and the client wrote these bytes.
-            Some(at) => {
-                let name = &shared.signature().inputs[input.index].name;
-                let byte = bytes[at];
-                return Err(RunError::Request(format!("input {name}: element {at} is {byte}, and a bool is 0 or 1")));
-            }
-            None => Readable::bytes(shared.library(), input.dtype, input.shape, bytes),
-        },
         Elements::Bytes(bytes) => Readable::bytes(shared.library(), input.dtype, input.shape, bytes),
     };
     match value {
         Ok(value) => Ok((name, value)),
-        Err(cause) => {
-            let name = &shared.signature().inputs[input.index].name;
-            Err(RunError::Model(format!("input {name}: {}", one_line(&cause))))
-        }
+        Err(cause) => Err(RunError::Model(format!("input {}: {}", spec.name, one_line(&cause)))),
     }
 }
 

@@ -17,6 +17,7 @@
 use crate::library::Library;
 use crate::types;
 use graphpipe_schema::{DType, Shape};
+use graphpiped_backend_api::check;
 use ort::session::SharedSessionInner;
 use ort::{AsPointer, sys};
 use smallvec::SmallVec;
@@ -56,15 +57,10 @@ impl<'a> Value<'a> {
         start: *mut u8,
         bytes: usize,
     ) -> Result<Value<'a>, String> {
-        let wanted = Shape::new(shape).and_then(|shape| shape.bytes(dtype));
-        if wanted != Some(bytes as u64) {
-            return Err(format!("{bytes} bytes are not a {dtype} tensor of shape {shape:?}"));
-        }
+        check::sized(dtype, shape, bytes)?;
         // The start of an empty slice may dangle, and need not be aligned; any address that looks sound serves.
         let start = if bytes == 0 { ptr::without_provenance_mut(64) } else { start };
-        if start.addr() % dtype.size().unwrap_or(1) != 0 {
-            return Err(format!("its elements are not aligned to the size of a {dtype}"));
-        }
+        check::aligned(dtype, start)?;
         let mut value = ptr::null_mut();
         // SAFETY: the memory description lives as long as the library; `start` and `bytes` are promised by the caller;
         // the shape is read during the call only, and asks for exactly `bytes` bytes, as was just checked.
@@ -85,10 +81,7 @@ impl<'a> Value<'a> {
 
     /// A tensor of byte strings, which are copied: ONNX Runtime keeps each in an object of its own.
     fn strings(library: &Library, shape: &[i64], elements: &[&[u8]]) -> Result<Value<'a>, String> {
-        let wanted = Shape::new(shape).and_then(|shape| shape.elements());
-        if wanted != Some(elements.len() as u64) {
-            return Err(format!("{} strings are not a tensor of shape {shape:?}", elements.len()));
-        }
+        check::counted(shape, elements.len())?;
         let mut value = ptr::null_mut();
         // SAFETY: the default allocator lives as long as the library; the shape is read during the call only.
         let status = unsafe {

@@ -10,7 +10,7 @@ use crate::status::Failure;
 use crate::tensor::{ALIGN, Lent, Tensor};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Inputs, Instance, Kept, OutputSlot, Produced, RunError, TensorSpec, one_line,
+    Elements, Input, Inputs, Instance, Kept, OutputSlot, Produced, RunError, check, one_line,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,23 +27,26 @@ static COPIED_BYTES: AtomicU64 = AtomicU64::new(0);
 /// The right to run a model. Instances share one session; see [`crate::graph`] for why they may.
 pub(crate) struct TensorflowInstance {
     shared: Arc<Shared>,
+    /// Of the run: where each input is in the list.
+    positions: Vec<usize>,
 }
 
 impl TensorflowInstance {
     pub fn new(shared: Arc<Shared>) -> TensorflowInstance {
-        TensorflowInstance { shared }
+        TensorflowInstance { shared, positions: Vec::new() }
     }
 }
 
 impl Instance for TensorflowInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let shared = &*self.shared;
-        let positions = checked(shared, inputs)?;
-        let count = shared.signature.outputs.len();
-        if let Some(slot) = outputs.iter().find(|slot| slot.index >= count) {
-            return Err(RunError::Model(format!("the model has no output {}", slot.index)));
+        let positions = &mut self.positions;
+        check::places(&shared.signature, inputs, positions)?;
+        for (spec, &position) in shared.signature.inputs.iter().zip(&*positions) {
+            check::input(spec, &inputs[position])?;
         }
-        let values = values(shared, inputs, &positions)?;
+        check::outputs(&shared.signature, outputs)?;
+        let values = values(shared, inputs, positions)?;
         let computed: List<usize> =
             outputs.iter().map(|slot| slot.index).filter(|&index| shared.passed[index].is_none()).collect();
         let fetched = shared.combinations.fetched(&computed);
@@ -59,7 +62,11 @@ impl Instance for TensorflowInstance {
             let earlier = outputs[..at].iter().find(|slot| slot.index == index);
             let produced = match (shared.passed[index], earlier) {
                 (Some(input), _) => Produced::SameAsInput(positions[input]),
-                (None, Some(slot)) => again(slot.produced.as_ref()),
+                (None, Some(slot)) => slot
+                    .produced
+                    .as_ref()
+                    .and_then(Produced::again)
+                    .expect("what is computed is in no prepared memory, and set before this slot"),
                 (None, None) => {
                     let place = fetched.iter().position(|fetched| *fetched == index);
                     let tensor = place.and_then(|place| made.get_mut(place)?.take());
@@ -71,49 +78,6 @@ impl Instance for TensorflowInstance {
         }
         Ok(())
     }
-}
-
-/// Where in the list each input of the signature is. All of them have to be there, once, and to be what the signature says.
-fn checked(shared: &Shared, inputs: &Inputs<'_>) -> Result<List<usize>, RunError> {
-    let specs = &shared.signature.inputs;
-    let mut positions: List<Option<usize>> = specs.iter().map(|_| None).collect();
-    for (position, input) in inputs.iter().enumerate() {
-        let spec = specs.get(input.index);
-        let spec = spec.ok_or_else(|| RunError::Model(format!("the model has no input {}", input.index)))?;
-        let of_input = |cause: String| format!("input {}: {cause}", spec.name);
-        if positions[input.index].replace(position).is_some() {
-            return Err(RunError::Model(of_input("it is given twice".into())));
-        }
-        fits(spec, input).map_err(|cause| RunError::Model(of_input(cause)))?;
-        if let (DType::Bool, Elements::Bytes(bytes)) = (input.dtype, input.elements)
-            && let Some(at) = bytes.iter().position(|&byte| byte > 1)
-        {
-            // To C++ any other byte in a bool is undefined behaviour, and the client wrote these bytes.
-            return Err(RunError::Request(of_input(format!("element {at} is {}, and a bool is 0 or 1", bytes[at]))));
-        }
-    }
-    let there = positions
-        .iter()
-        .zip(specs)
-        .map(|(position, spec)| position.ok_or_else(|| RunError::Model(format!("input {} is missing", spec.name))));
-    there.collect()
-}
-
-/// Whether an input is of the type and shape that the signature says.
-fn fits(spec: &TensorSpec, input: &Input<'_>) -> Result<(), String> {
-    let is_text = matches!(input.elements, Elements::Strings(_));
-    if input.dtype != spec.dtype || is_text != (spec.dtype == DType::String) {
-        return Err(format!("it is {}, and the model takes {}", input.dtype, spec.dtype));
-    }
-    let Some(dims) = spec.dims.as_deref() else { return Ok(()) };
-    let is_size = |(dim, &size): (&Dim, &i64)| match dim {
-        Dim::Fixed(fixed) => u64::try_from(size) == Ok(*fixed),
-        Dim::Symbol(_) | Dim::Any => true,
-    };
-    if dims.len() != input.shape.len() || !dims.iter().zip(input.shape).all(is_size) {
-        return Err(format!("its shape is {:?}, and the model takes {spec}", input.shape));
-    }
-    Ok(())
 }
 
 /// A tensor for each input, in the signature's order.
@@ -162,22 +126,6 @@ fn produced(tensor: Tensor, inputs: &Inputs<'_>) -> Result<Produced, String> {
     match count {
         0 => lent(shape, Arc::new([0_u8; 0])),
         _ => lent(shape, Arc::new(Lent::new(tensor).ok_or("its elements are nowhere")?)),
-    }
-}
-
-/// The result of an earlier slot, for another slot that asks for the same output.
-fn again(earlier: Option<&Produced>) -> Produced {
-    match earlier {
-        Some(Produced::Lent { shape, dtype, owner }) => {
-            Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::clone(owner) }
-        }
-        Some(&Produced::OfInput { position, start, shape, dtype }) => {
-            Produced::OfInput { position, start, shape, dtype }
-        }
-        Some(Produced::Strings { shape, elements }) => Produced::Strings { shape: *shape, elements: elements.clone() },
-        Some(Produced::InPlace | Produced::SameAsInput(_)) | None => {
-            unreachable!("what is computed is lent, part of an input or strings, and set before this slot")
-        }
     }
 }
 

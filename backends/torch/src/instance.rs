@@ -7,31 +7,31 @@
 use crate::model::Shared;
 use crate::plugin::{Given, Output};
 use crate::words::cause_of;
-use graphpipe_schema::DType;
-use graphpiped_backend_api::{Dim, Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError, TensorSpec};
+use graphpiped_backend_api::{
+    Dim, Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError, TensorSpec, check,
+};
 use std::sync::Arc;
 
 /// The right to run a model. Instances share one; see [`crate::plugin`] for why they may.
 pub(crate) struct TorchInstance {
     shared: Arc<Shared>,
+    /// Of the run: where each input is in the list.
+    positions: Vec<usize>,
 }
 
 impl TorchInstance {
     pub fn new(shared: Arc<Shared>) -> TorchInstance {
-        TorchInstance { shared }
+        TorchInstance { shared, positions: Vec::new() }
     }
 }
 
 impl Instance for TorchInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
         let (module, signature) = (&self.shared.module, &self.shared.signature);
-        if let Some(slot) = outputs.iter().find(|slot| slot.index >= signature.outputs.len()) {
-            return Err(RunError::Model(format!("the model has no output {}", slot.index)));
-        }
-        if let Some(input) = inputs.iter().find(|input| input.index >= signature.inputs.len()) {
-            return Err(RunError::Model(format!("the model has no input {}", input.index)));
-        }
-        let given = signature.inputs.iter().enumerate().map(|(index, spec)| given(spec, index, inputs));
+        check::outputs(signature, outputs)?;
+        check::places(signature, inputs, &mut self.positions)?;
+        let places = signature.inputs.iter().zip(&self.positions);
+        let given = places.map(|(spec, &position)| given(spec, &inputs[position], inputs));
         let given = given.collect::<Result<Vec<_>, _>>()?;
         check_symbols(&signature.inputs, &given)?;
         let made = module.run(given).map_err(|failure| {
@@ -45,7 +45,10 @@ impl Instance for TorchInstance {
             let produced = match made.get_mut(index).and_then(Option::take) {
                 Some(output) => produced(spec, output, inputs)
                     .map_err(|cause| RunError::Model(format!("output {}: {cause}", spec.name)))?,
-                None => again(outputs[..position].iter().find(|earlier| earlier.index == index))
+                None => outputs[..position]
+                    .iter()
+                    .find(|earlier| earlier.index == index)
+                    .and_then(|earlier| earlier.produced.as_ref()?.again())
                     .ok_or_else(|| RunError::Framework(format!("output {}: the plugin gives none", spec.name)))?,
             };
             outputs[position].produced = Some(produced);
@@ -54,31 +57,12 @@ impl Instance for TorchInstance {
     }
 }
 
-/// The input of a run that belongs to this one of the signature.
-fn given<'a>(spec: &TensorSpec, index: usize, inputs: &Inputs<'a>) -> Result<Given<'a>, RunError> {
+/// An input of the run, which is this one of the signature.
+fn given<'a>(spec: &TensorSpec, input: &Input<'a>, inputs: &Inputs<'_>) -> Result<Given<'a>, RunError> {
+    check::input(spec, input)?;
     let failed = |cause: String| RunError::Model(format!("input {}: {cause}", spec.name));
-    let mut found = inputs.iter().filter(|input| input.index == index);
-    let (Some(input), None) = (found.next(), found.next()) else {
-        return Err(failed("it has to be given, once".into()));
-    };
-    let Input { dtype, shape, elements, .. } = *input;
-    let Elements::Bytes(bytes) = elements else {
-        return Err(failed("PyTorch has no strings".into()));
-    };
-    if dtype != spec.dtype {
-        return Err(failed(format!("it is {dtype}, and {} is taken", spec.dtype)));
-    }
-    if !is_allowed(spec, shape) {
-        return Err(failed(format!("its shape is {shape:?}, and {spec} is taken")));
-    }
-    if dtype == DType::Bool
-        && let Some(at) = bytes.iter().position(|&byte| byte > 1)
-    {
-        // To C++ any other byte in a bool is undefined behaviour, and the client wrote these bytes.
-        let cause = format!("element {at} is {}, and a bool is 0 or 1", bytes[at]);
-        return Err(RunError::Request(format!("input {}: {cause}", spec.name)));
-    }
-    Given::new(dtype, shape, bytes, inputs.keep()).map_err(failed)
+    let Elements::Bytes(bytes) = input.elements else { return Err(failed("PyTorch has no strings".into())) };
+    Given::new(input.dtype, input.shape, bytes, inputs.keep()).map_err(failed)
 }
 
 /// Whether a name of the description stands for one size in all inputs. A compiled model believes it, and would read behind
@@ -101,42 +85,17 @@ fn check_symbols(specs: &[TensorSpec], given: &[Given<'_>]) -> Result<(), RunErr
     Ok(())
 }
 
-/// Whether a tensor may have this shape, as far as its own sizes tell.
-fn is_allowed(spec: &TensorSpec, shape: &[i64]) -> bool {
-    let fits = |(dim, &size): (&Dim, &i64)| match dim {
-        Dim::Fixed(fixed) => u64::try_from(size) == Ok(*fixed),
-        Dim::Symbol(_) | Dim::Any => size >= 0,
-    };
-    spec.dims.as_ref().is_none_or(|dims| dims.len() == shape.len() && dims.iter().zip(shape).all(fits))
-}
-
 /// What became of an output that PyTorch has made.
 fn produced(spec: &TensorSpec, output: Output, inputs: &[Input<'_>]) -> Result<Produced, String> {
     let shape = output.shape.ok_or("it has more axes than GraphPipe can carry")?;
     let dtype = output.dtype.ok_or("it has a type that GraphPipe does not have")?;
-    if dtype != spec.dtype || !is_allowed(spec, shape.dims()) {
+    if dtype != spec.dtype || !spec.admits(shape.dims()) {
         return Err(format!("the model gives {dtype} {:?}, and its description says {spec}", shape.dims()));
     }
-    let bytes = output.as_ref().len();
-    if shape.bytes(dtype) != Some(bytes as u64) {
-        return Err(format!("{bytes} bytes are not a {dtype} tensor of shape {:?}", shape.dims()));
-    }
+    check::sized(dtype, shape.dims(), output.as_ref().len())?;
     // What lies in an input goes back as such, and PyTorch's reference to it is dropped.
     if let Some(produced) = Produced::in_an_input(inputs, dtype, shape, output.start()) {
         return Ok(produced);
     }
     Ok(Produced::Lent { shape, dtype, owner: Arc::new(output) })
-}
-
-/// The result of an earlier slot, for another slot that asks for the same output.
-fn again(earlier: Option<&OutputSlot<'_>>) -> Option<Produced> {
-    match earlier?.produced.as_ref()? {
-        Produced::Lent { shape, dtype, owner } => {
-            Some(Produced::Lent { shape: *shape, dtype: *dtype, owner: Arc::clone(owner) })
-        }
-        &Produced::OfInput { position, start, shape, dtype } => {
-            Some(Produced::OfInput { position, start, shape, dtype })
-        }
-        Produced::InPlace | Produced::SameAsInput(_) | Produced::Strings { .. } => None,
-    }
 }

@@ -15,7 +15,7 @@
 
 use crate::abi;
 use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{Kept, OpenError, RunError};
+use graphpiped_backend_api::{Kept, OpenError, RunError, check};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
 
@@ -212,12 +212,9 @@ impl Drop for Module {
 impl<'a> Given<'a> {
     /// An input, if its elements are as many as its shape says, and aligned.
     pub fn new(dtype: DType, shape: &'a [i64], bytes: &'a [u8], kept: Kept) -> Result<Given<'a>, String> {
-        let wanted = Shape::new(shape).and_then(|shape| shape.bytes(dtype));
-        if wanted != Some(bytes.len() as u64) {
-            return Err(format!("{} bytes are not a {dtype} tensor of shape {shape:?}", bytes.len()));
-        }
-        if !bytes.is_empty() && !bytes.as_ptr().addr().is_multiple_of(dtype.size().unwrap_or(1)) {
-            return Err(format!("its elements are not aligned to the size of a {dtype}"));
+        check::sized(dtype, shape, bytes.len())?;
+        if !bytes.is_empty() {
+            check::aligned(dtype, bytes.as_ptr())?;
         }
         Ok(Given { dtype, shape, bytes, kept })
     }

@@ -235,12 +235,12 @@ fn memory_and_shapes_that_are_not_what_they_say_never_reach_the_library() {
     let scene = Scene { model: open("convolution") };
     let mut instance = scene.instance();
     let cases: [(&[i64], usize, &str); 6] = [
-        (&[1, 3, 6], 18, "input data: the shape [1, 3, 6] does not fit data float32 [N, 3, 6, 6]"),
-        (&[1, 6, 3, 6], 108, "input data: the shape [1, 6, 3, 6] does not fit data float32 [N, 3, 6, 6]"),
+        (&[1, 3, 6], 18, "input data: its shape is [1, 3, 6], and the model takes data float32 [N, 3, 6, 6]"),
+        (&[1, 6, 3, 6], 108, "input data: its shape is [1, 6, 3, 6], and the model takes data float32 [N, 3, 6, 6]"),
         (&[2, 3, 6, 6], 108, "input data: 432 bytes are not a float32 tensor of shape [2, 3, 6, 6]"),
         (&[0, 3, 6, 6], 0, "input data: an axis of size 0 is to MXNet one of unknown size"),
         (&[i64::MAX, 3, 6, 6], 108, "input data: 432 bytes are not a float32 tensor of shape"),
-        (&[-1, 3, 6, 6], 108, "input data: the shape [-1, 3, 6, 6] does not fit"),
+        (&[-1, 3, 6, 6], 108, "input data: its shape is [-1, 3, 6, 6], and the model takes data"),
     ];
     for (shape, count, expected) in cases {
         let error = scene.try_run(&mut *instance, &[Asked::floats(0, shape, &vec![0.0; count])], &[0]);
@@ -251,7 +251,7 @@ fn memory_and_shapes_that_are_not_what_they_say_never_reach_the_library() {
     assert_eq!(error, "input data is missing");
     let twice = [Asked::floats(0, &[1, 3, 6, 6], &[0.0; 108]), Asked::floats(0, &[1, 3, 6, 6], &[0.0; 108])];
     let error = scene.try_run(&mut *instance, &twice, &[0]).expect_err("one too many").to_string();
-    assert_eq!(error, "input data is there twice");
+    assert_eq!(error, "input data: it is given twice");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_product_of_matrices_without_elements_does_not_end_the_process() {
     };
     assert_eq!(lent(&product(2, 3).expect("it runs")[0]), (vec![0.0; 6], vec![2, 3]));
     let message = failed(product(1 << 40, 1 << 40));
-    assert!(message.contains("are not a float32 tensor of shape [1099511627776, 0]"), "{message}");
+    assert_eq!(message, "input a: the sizes of [1099511627776, 0] are more than TensorFlow can count");
 }
 
 /// A copy of a SavedModel.
@@ -240,11 +240,11 @@ fn inputs_that_do_not_fit_the_model_never_reach_the_library() {
     assert_eq!(fail(&[integers], &[0]), "input x: it is int32, and the model takes float32");
     let strings = Input { elements: Elements::Strings(&[b"a"]), ..input(0, &[1, 1], bytes) };
     assert_eq!(fail(&[strings], &[0]), "input x: it is float32, and the model takes float32");
-    for shape in [&[12][..], &[4, 3], &[3, 4, 1], &[]] {
+    for shape in [&[12][..], &[4, 3], &[3, 4, 1], &[], &[-3, 4]] {
         let message = fail(&[input(0, shape, bytes)], &[0]);
         assert_eq!(message, format!("input x: its shape is {shape:?}, and the model takes x float32 [?, 4]"));
     }
-    for rows in [4, 2, -3, i64::MAX] {
+    for rows in [4, 2, i64::MAX] {
         let message = fail(&[input(0, &[rows, 4], bytes)], &[0]);
         assert_eq!(message, format!("input x: 48 bytes are not a float32 tensor of shape [{rows}, 4]"));
     }
@@ -258,13 +258,13 @@ fn shapes_that_would_end_the_process_never_reach_the_library() {
     let memory = floats(&[]);
     for shape in [&[i64::MAX, 2, 0][..], &[0, 1 << 62, 2], &[1 << 40, 2, 0]] {
         let message = failed(run(&mut *instance, &memory, shape, &[0]));
-        assert_eq!(message, format!("input x: 0 bytes are not a float32 tensor of shape {shape:?}"));
+        assert_eq!(message, format!("input x: the sizes of {shape:?} are more than TensorFlow can count"));
     }
     assert!(run(&mut *instance, &memory, &[0, 7], &[0]).is_ok());
     let model = open("identity_string.pb");
     let strings = |shape| Input { index: 0, dtype: DType::String, shape, elements: Elements::Strings(&[]) };
     let result = run_list(&mut *model.instance().expect("an instance"), &memory, &[strings(&[0, 1 << 62, 2])], &[0]);
-    assert_eq!(failed(result), "input x: 0 strings are not a tensor of such a shape");
+    assert_eq!(failed(result), "input x: the sizes of [0, 4611686018427387904, 2] are more than TensorFlow can count");
 }
 
 #[test]

@@ -87,19 +87,19 @@ fn what_is_no_tensor_of_plain_numbers_is_refused() {
 fn what_the_description_does_not_allow_never_reaches_the_model() {
     let mut instance = instance("double");
     let mut refused = |input| run(&mut *instance, &[input], &[0]).expect_err("it is not described").to_string();
-    let taken = "and x float32 [N, 4] is taken";
+    let taken = "and the model takes x float32 [N, 4]";
     for shape in [&[4][..], &[1, 2, 2], &[1, 5], &[-1, 4], &[]] {
         let input = Numbers { dtype: DType::Float32, shape: shape.to_vec(), bytes: vec![0; 16] };
         assert_eq!(refused(input), format!("input x: its shape is {shape:?}, {taken}"));
     }
     let integers = Numbers { dtype: DType::Int32, shape: vec![1, 4], bytes: vec![0; 16] };
-    assert_eq!(refused(integers), "input x: it is int32, and float32 is taken");
+    assert_eq!(refused(integers), "input x: it is int32, and the model takes float32");
     for shape in [[2, 4], [i64::MAX, 4], [0, 4]] {
         let input = Numbers { dtype: DType::Float32, shape: shape.to_vec(), bytes: vec![0; 16] };
         assert_eq!(refused(input), format!("input x: 16 bytes are not a float32 tensor of shape {shape:?}"));
     }
     let error = run(&mut *instance, &[], &[0]).expect_err("nothing is given");
-    assert_eq!(error, RunError::Model("input x: it has to be given, once".into()));
+    assert_eq!(error, RunError::Model("input x is missing".into()));
 }
 
 #[test]
