@@ -25,15 +25,15 @@ fn of_names(names: &[&str]) -> Result<Format, &'static str> {
     // PyTorch puts everything into one folder, which is called after the file or the archive.
     let inner: Vec<&str> = names.iter().map(|name| name.split_once('/').map_or(*name, |(_, rest)| rest)).collect();
     let has = |name: &str| names.contains(&name) || inner.contains(&name);
-    let has_below = |folder: &str, ending: &str| {
-        names.iter().chain(&inner).any(|name| name.starts_with(folder) && name.ends_with(ending))
-    };
-    if has_below("data/aotinductor/", ".so") || has_below("data/aotinductor/", ".cpp") {
+    let has_below = |folder: &str| names.iter().chain(&inner).any(|name| name.starts_with(folder));
+    if has_below("data/aotinductor/model/") {
         Ok(Format::AotInductor)
-    } else if has_below("models/", ".json") || has("serialized_exported_program.json") {
+    } else if has_below("data/aotinductor/") {
+        Err("is an AOTInductor package without a model that is called `model`; package it by that name")
+    } else if has_below("models/") || has("serialized_exported_program.json") {
         Err("is a package of torch.export, for which libtorch has no interpreter; export the model to ONNX \
              (torch.onnx.export), or compile it (torch._inductor.aoti_compile_and_package)")
-    } else if has("data.pkl") && has("constants.pkl") && has_below("code/", "") {
+    } else if has("data.pkl") && has("constants.pkl") && has_below("code/") {
         Ok(Format::TorchScript)
     } else if has("data.pkl") {
         Err("holds weights only and no program, as torch.save writes it; make a program of the model with \
@@ -72,6 +72,10 @@ mod tests {
         ];
         assert_eq!(of_names(&compiled), Ok(Format::AotInductor));
         assert_eq!(of_names(&["data/aotinductor/model/c1.wrapper.cpp"]), Ok(Format::AotInductor));
+        assert!(why_not(&["p/data/aotinductor/encoder/a.so"]).contains("without a model that is called `model`"));
+        let exported = ["e/archive_format", "e/models/model.json", "e/data/weights/weight_0"];
+        let both = [exported.as_slice(), &compiled].concat();
+        assert_eq!(of_names(&both), Ok(Format::AotInductor), "the code is there");
         assert!(
             why_not(&["m/archive_format", "m/models/model.json", "m/data/weights/weight_0"]).contains("torch.export")
         );

@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// The graph in the folder of a SavedModel.
 const SAVED_MODEL: &str = "saved_model.pb";
+/// What version 2 of Keras puts into the folder of a model besides; no graph for all its ending.
+const KERAS_2: &str = "keras_metadata.pb";
 /// How the name of the net ends that Caffe2 runs, and how that of the one with its weights; before both stands the same.
 const PREDICT_NET: &str = "predict_net.pb";
 const INIT_NET: &str = "init_net.pb";
@@ -15,32 +17,47 @@ const PARAMS: &str = ".params";
 
 /// The format of the model in a folder; otherwise what the folder is, and the remedy.
 pub fn of_folder(folder: &Path) -> Result<Format, String> {
-    if folder.join(SAVED_MODEL).is_file() {
+    let graph = folder.join(SAVED_MODEL);
+    if graph.is_file() {
         return Ok(Format::SavedModel);
+    }
+    if graph.exists() {
+        return Err(format!("has a {SAVED_MODEL} that is not a regular file; copy it again, or export it again"));
     }
     let names = entries(folder).map_err(unreadable)?;
     let ending = |end: &str| names.iter().filter(|name| name.ends_with(end)).collect::<Vec<_>>();
     match (&ending(PREDICT_NET)[..], &ending(INIT_NET)[..]) {
-        ([], []) => {}
-        ([], _) => return Err(format!("has an {INIT_NET} of Caffe2, but no {PREDICT_NET}; put it there")),
-        ([predict], _) => return of_net(&folder.join(predict)),
-        ([first, ..], _) => return Err(format!("has several nets of Caffe2; name one of them, such as {first}")),
+        ([], []) => Err(no_model(folder, &names)),
+        ([], _) => Err(format!("has an {INIT_NET} of Caffe2, but no {PREDICT_NET}; put it there")),
+        ([predict], _) => of_net(&folder.join(predict)),
+        ([first, ..], _) => Err(format!("has several nets of Caffe2; name one of them, such as {first}")),
     }
-    let version = names.iter().find(|name| folder.join(name).join(SAVED_MODEL).is_file());
+}
+
+/// What a folder is that is no model and has these names in it, and the remedy.
+fn no_model(folder: &Path, names: &[String]) -> String {
+    let has = |name: &str| names.iter().any(|other| other == name);
     let is_model = |name: &&String| {
         let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
-        name.ends_with(SYMBOL) || matches!(extension, Some("onnx" | "pt" | "pt2" | "pb"))
+        let is_known = name.ends_with(SYMBOL) || matches!(extension, Some("onnx" | "pt" | "pt2" | "pb"));
+        is_known && *name != KERAS_2
     };
-    Err(match (version, names.iter().find(is_model)) {
-        (Some(version), _) => format!("is a folder of SavedModels; name one of them, such as {version} in it"),
-        (_, Some(model)) => format!("is a folder; name the model in it, such as {model}"),
-        _ if folder.join("saved_model.pbtxt").is_file() => {
-            format!("has a SavedModel as text and no {SAVED_MODEL}; load it in TensorFlow, and save it again")
-        }
-        _ => format!(
-            "is a folder without a model: neither {SAVED_MODEL} nor {PREDICT_NET} is in it; name the model's file"
-        ),
-    })
+    // Servers keep versions in folders that are numbers, of which the last is the one to have.
+    let versions = names.iter().filter(|name| folder.join(name).join(SAVED_MODEL).is_file());
+    let version = versions.max_by_key(|name| name.parse::<u64>().ok());
+    if let Some(version) = version {
+        format!("is a folder of SavedModels; name one of them, such as {version} in it")
+    } else if let Some(model) = names.iter().find(is_model) {
+        format!("is a folder; name the model in it, such as {model}")
+    } else if has("saved_model.pbtxt") {
+        format!("has a SavedModel as text and no {SAVED_MODEL}; load it in TensorFlow, and save it again")
+    } else if has("saved_model.cpb") {
+        format!("has a saved_model.cpb and no {SAVED_MODEL}; save it as one file, which 2 GiB are enough for")
+    } else if has(KERAS_2) || has("model.weights.h5") {
+        format!("is a folder of Keras without a {SAVED_MODEL}; export it with model.export(FOLDER)")
+    } else {
+        format!("is a folder without a model: neither {SAVED_MODEL} nor {PREDICT_NET} is in it; name the model's file")
+    }
 }
 
 /// The graph of a SavedModel is not all of it.

@@ -73,9 +73,9 @@ pub fn recognise(path: &Path) -> Result<Format, String> {
     })
 }
 
-/// Accepts a model that is of one of these formats, or may be, because it is nothing else that is known. Otherwise: one line
-/// with the path, the cause and the remedy.
-pub fn expect(path: &Path, formats: &[Format]) -> Result<(), String> {
+/// Accepts a model that is of one of these formats, and tells which; or that may be, because it is nothing else that is known:
+/// `None`. Otherwise: one line with the path, the cause and the remedy.
+pub fn expect(path: &Path, formats: &[Format]) -> Result<Option<Format>, String> {
     match look(path)? {
         Some(found) if !formats.contains(&found) => {
             let wanted: Vec<_> = formats.iter().map(ToString::to_string).collect();
@@ -84,7 +84,7 @@ pub fn expect(path: &Path, formats: &[Format]) -> Result<(), String> {
                 "{shown}: is {found} and not {wanted}; leave its backend unsaid to have it opened as what it is"
             ))
         }
-        _ => Ok(()),
+        found => Ok(found),
     }
 }
 

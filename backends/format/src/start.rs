@@ -71,6 +71,8 @@ pub fn mistake(start: &[u8]) -> Option<&'static str> {
         "is a program or a shared library; name the package (.pt2) that it comes from"
     } else if at(0, b"\x1f\x8b") || at(257, b"ustar") {
         "is a packed archive; unpack it, and name the model in it"
+    } else if at(0, b"node {") || at(0, b"node: {") {
+        "is a graph of TensorFlow in text form; write it in binary form (tf.io.write_graph with as_text=False)"
     } else if at(0, b"version https://git-lfs") {
         "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from"
     } else if [b"<!DOC".as_slice(), b"<!doc", b"<html", b"<HTML", b"<?xml"].iter().any(|pattern| at(0, pattern)) {

@@ -159,9 +159,31 @@ fn a_saved_model_is_a_folder() {
     assert_eq!(model_bytes(&version).expect("it can be read"), saved.len() as u64 + 3);
     assert!(refusal(&model).expect_err("no model").contains("name one of them, such as 1 in it"));
     assert!(refusal(&graph).expect_err("no folder").starts_with("is the graph of a SavedModel, whose weights"));
-    let text = self::folder();
-    write(text.path(), "saved_model.pbtxt", b"");
-    assert!(refusal(text.path()).expect_err("text").contains("as text and no saved_model.pb; "));
+    write(folder.path(), "resnet/9/saved_model.pb", &saved);
+    write(folder.path(), "resnet/10/saved_model.pb", &saved);
+    write(folder.path(), "resnet/old/saved_model.pb", &saved);
+    assert!(refusal(&model).expect_err("no model").contains("such as 10 in it"), "the last one, as a number");
+}
+
+#[test]
+fn what_people_take_for_a_saved_model_is_named() {
+    let cases = [
+        ("saved_model.pbtxt", "has a SavedModel as text and no saved_model.pb; "),
+        ("saved_model.cpb", "has a saved_model.cpb and no saved_model.pb; "),
+        ("keras_metadata.pb", "is a folder of Keras without a saved_model.pb; "),
+        ("model.weights.h5", "is a folder of Keras without a saved_model.pb; "),
+    ];
+    for (name, expected) in cases {
+        let folder = folder();
+        write(folder.path(), name, b"");
+        let why = refusal(folder.path()).expect_err(expected);
+        assert!(why.starts_with(expected), "{why}");
+    }
+    let folder = folder();
+    let pipe = folder.path().join("saved_model.pb");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
+    let why = refusal(folder.path()).expect_err("whoever opened it would wait for ever");
+    assert!(why.starts_with("has a saved_model.pb that is not a regular file; "), "{why}");
 }
 
 #[test]
@@ -233,7 +255,7 @@ fn what_is_in_an_archive_is_looked_at() {
 
 #[test]
 fn files_of_other_formats_are_known_by_their_first_bytes() {
-    let cases: [(&[u8], &str); 14] = [
+    let cases: [(&[u8], &str); 16] = [
         (b"", "is empty; copy"),
         (b"\x80\x02\x8a\nl\xfc\x9c", "is a Python pickle"),
         (b"\x80\x04\x95", "is a Python pickle"),
@@ -244,6 +266,8 @@ fn files_of_other_formats_are_known_by_their_first_bytes() {
         (b"\x93NUMPY\x01\0", "is an array of NumPy"),
         (b"\x7fELF\x02\x01\x01", "is a program or a shared library"),
         (b"\x1f\x8b\x08\0", "is a packed archive"),
+        (b"node {\n  name: \"x\"\n", "is a graph of TensorFlow in text form"),
+        (b"node: {", "is a graph of TensorFlow in text form"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (b"<!DOCTYPE html>", "is a web page"),
         (b"<?xml version=\"1.0\"?>", "is a web page or XML"),
@@ -260,7 +284,7 @@ fn what_may_be_anything_is_left_to_the_backend_that_was_named() {
     for content in [&b"\x80"[..], b"\x80\x01", b"hello", b"These are words.\n", b"[\x08\x0a", b"{\x01", &[0; 64]] {
         assert_refused(content, "is not a model of any format that is known; check the path");
         let path = write(folder.path(), "m", content);
-        assert_eq!(expect(&path, &[Format::Onnx]), Ok(()), "{content:?}");
+        assert_eq!(expect(&path, &[Format::Onnx]), Ok(None), "{content:?}");
     }
 }
 
@@ -273,7 +297,7 @@ fn a_model_of_another_format_than_expected_is_named() {
         path.display()
     );
     assert_eq!(expect(&path, &[Format::Onnx]), Err(expected));
-    assert_eq!(expect(&path, &[Format::SavedModel, Format::GraphDef]), Ok(()));
+    assert_eq!(expect(&path, &[Format::SavedModel, Format::GraphDef]), Ok(Some(Format::GraphDef)));
     let message = expect(&path, &[Format::TorchScript, Format::AotInductor]).expect_err("it is neither");
     assert!(message.contains("and not a TorchScript model or an AOTInductor package; "), "{message}");
 }

@@ -1,12 +1,11 @@
-//! What a path is: a SavedModel, a frozen graph, or neither, which is said in words.
+//! What is at a path, read: a SavedModel, or a frozen graph.
 //!
 //! A frozen graph has no magic bytes; it is one if it reads as a message of operations that have names. All of this is
 //! found out without TensorFlow: nobody should have to install a framework to learn of a typing error.
 
 use crate::protobuf::{Graph, SavedModel};
-use graphpiped_model_format::{Unread, content};
+use graphpiped_model_format::{Format, Unread, content, expect};
 use prost::Message;
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// A model as it was read.
@@ -27,68 +26,25 @@ const MESSAGE_BYTES_MAX: u64 = (2 << 30) - 1;
 /// Reads a model. Otherwise: one line with the path, the cause and the remedy.
 pub(crate) fn read(path: &Path) -> Result<Found, String> {
     let at_path = |cause: String| format!("{}: {cause}", path.display());
-    // Looked at before it is opened: opening a pipe would wait for somebody to write into it.
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(at_path("there is no such file or folder; check the path of the model".into()));
-        }
-        Err(error) => return Err(at_path(Unread::from(error).to_string())),
-    };
-    if metadata.is_dir() {
-        return folder(path).map(Found::SavedModel).map_err(at_path);
-    }
-    if !metadata.is_file() {
-        return Err(at_path("is not a regular file; name a frozen graph (.pb) or a SavedModel's folder".into()));
+    // A folder is a SavedModel now, or known as nothing that is one.
+    expect(path, &[Format::SavedModel, Format::GraphDef])?;
+    if path.is_dir() {
+        return saved_model(path).map(Found::SavedModel).map_err(at_path);
     }
     let bytes = message(path).map_err(at_path)?;
-    match refusal(&bytes) {
-        Some(cause) => Err(at_path(cause.into())),
-        None => Ok(Found::Graph(bytes)),
+    if is_graph(&bytes) {
+        Ok(Found::Graph(bytes))
+    } else {
+        Err(at_path("is damaged or not a TensorFlow graph; copy it again, or freeze it again".into()))
     }
 }
 
 /// The saved_model.pb of a folder.
-fn folder(path: &Path) -> Result<SavedModel, String> {
-    let file = path.join(SAVED_MODEL);
-    if !file.is_file() {
-        // What is there and no file must not be opened: opening a pipe would wait for somebody to write into it.
-        return Err(if file.exists() {
-            format!("its {SAVED_MODEL} is not a regular file; copy it again, or export it again")
-        } else {
-            no_saved_model(path)
-        });
-    }
-    let bytes = message(&file).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
+fn saved_model(path: &Path) -> Result<SavedModel, String> {
+    let bytes = message(&path.join(SAVED_MODEL)).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
     let model = SavedModel::decode(bytes.as_slice()).ok().filter(|model| !model.meta_graphs.is_empty());
     model
         .ok_or_else(|| format!("its {SAVED_MODEL} is damaged or not a SavedModel's; copy it again, or export it again"))
-}
-
-/// Why a folder is no SavedModel, by what people mistake for one.
-fn no_saved_model(path: &Path) -> String {
-    let other = |name: &str| path.join(name).exists();
-    if other("saved_model.pbtxt") {
-        return format!("has a saved_model.pbtxt and no {SAVED_MODEL}; save it in binary form");
-    }
-    if other("saved_model.cpb") {
-        return format!("has a saved_model.cpb and no {SAVED_MODEL}; save it as one file, which 2 GiB are enough for");
-    }
-    if other("keras_metadata.pb") || other("config.json") {
-        return "is a folder of Keras without a saved_model.pb; export it with model.export(FOLDER)".to_string();
-    }
-    // TensorFlow Serving keeps versions in folders that are numbers.
-    let versions = path.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-    let latest = versions
-        .filter(|folder| folder.join(SAVED_MODEL).is_file())
-        .filter_map(|folder| folder.file_name()?.to_str()?.parse::<u64>().ok())
-        .max();
-    match latest {
-        Some(version) => {
-            format!("holds versions of a model; name one of them, such as {}", path.join(version.to_string()).display())
-        }
-        None => format!("is a folder without a {SAVED_MODEL}; name a SavedModel's own folder, or a frozen graph (.pb)"),
-    }
 }
 
 /// All bytes of a file of bearable length.
@@ -99,47 +55,10 @@ fn message(path: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Why a file is no frozen graph.
-fn refusal(bytes: &[u8]) -> Option<&'static str> {
-    if let Some(cause) = of_start(bytes) {
-        return Some(cause);
-    }
-    if let Ok(graph) = Graph::decode(bytes)
-        && !graph.nodes.is_empty()
-        && graph.nodes.iter().all(|node| !node.name.is_empty() && !node.kind.is_empty())
-    {
-        return None;
-    }
-    let is_saved_model = SavedModel::decode(bytes).is_ok_and(|model| {
-        !model.meta_graphs.is_empty() && model.meta_graphs.iter().all(|graph| graph.purpose.is_some())
-    });
-    Some(if is_saved_model {
-        "is the file of a SavedModel; name the folder that it is in"
-    } else {
-        "is damaged or not a TensorFlow graph; copy it again, or freeze it again"
-    })
-}
-
-/// What a file is by its first bytes, if those are not a message's.
-fn of_start(bytes: &[u8]) -> Option<&'static str> {
-    let at = |offset: usize, pattern: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(pattern));
-    let cause = if bytes.is_empty() {
-        "is empty; copy it again"
-    } else if at(0, b"PK\x03\x04") {
-        "is a zip archive, such as Keras (.keras) and PyTorch (.pt) write; export it from Keras with model.export(FOLDER)"
-    } else if at(0, b"\x89HDF\r\n\x1a\n") {
-        "is an HDF5 file, such as Keras writes (.h5); load it in Keras and export it with model.export(FOLDER)"
-    } else if at(4, b"TFL3") {
-        "is a TensorFlow Lite model; convert it with \
-         `python3 -m tf2onnx.convert --tflite MODEL.tflite --output MODEL.onnx`"
-    } else if at(0, b"version https://git-lfs") {
-        "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from"
-    } else if at(0, b"node {") || at(0, b"node: {") {
-        "is a graph in text form; write it in binary form (tf.io.write_graph with as_text=False)"
-    } else {
-        return None;
-    };
-    Some(cause)
+/// Whether a message is a graph of operations that have names.
+fn is_graph(bytes: &[u8]) -> bool {
+    let is_named = |graph: Graph| graph.nodes.iter().all(|node| !node.name.is_empty() && !node.kind.is_empty());
+    Graph::decode(bytes).is_ok_and(|graph| !graph.nodes.is_empty() && is_named(graph))
 }
 
 #[cfg(test)]
@@ -162,21 +81,15 @@ mod tests {
 
     #[test]
     fn files_that_are_no_graph_are_refused_with_cause_and_remedy() {
-        let cases: [(&[u8], &str); 12] = [
+        let cases: [(&[u8], &str); 7] = [
             (b"", "is empty; copy"),
-            (b"PK\x03\x04\x14\0", "is a zip archive, such as Keras"),
             (b"\x89HDF\r\n\x1a\n\0\0", "is an HDF5 file"),
-            (b"\x20\0\0\0TFL3", "is a TensorFlow Lite model; convert it with `python3 -m tf2onnx.convert --tflite "),
-            (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
-            (b"node {\n  name: \"x\"\n", "is a graph in text form"),
             (b"hello", "is damaged or not a TensorFlow graph"),
             (&[0; 64], "is damaged or not a TensorFlow graph"),
             // A node without a kind; versions and no node; an ONNX model, which begins with a number.
             (b"\x0a\x03\x0a\x01x", "is damaged or not a TensorFlow graph"),
             (b"\x22\x02\x08\x1b", "is damaged or not a TensorFlow graph"),
-            (b"\x08\x0a\x12\x07pytorch", "is damaged or not a TensorFlow graph"),
-            // A SavedModel with tags and nothing else.
-            (b"\x08\x01\x12\x09\x0a\x07\x22\x05serve", "is the file of a SavedModel; name the folder"),
+            (b"\x08\x0a\x12\x07pytorch", "is an ONNX model and not a TensorFlow SavedModel or a TensorFlow graph"),
         ];
         for (content, expected) in cases {
             let message = of_file(content);
@@ -196,45 +109,11 @@ mod tests {
     fn folders_that_are_no_saved_model_are_refused_with_cause_and_remedy() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path();
-        let refused_with = |file: &str, content: &[u8], expected: &str| {
-            fs::write(path.join(file), content).expect("a file");
-            let message = refused(path);
-            assert!(message.starts_with(expected), "{message}");
-            fs::remove_file(path.join(file)).expect("the file");
-        };
-        refused_with("model.pb", b"", "is a folder without a saved_model.pb; ");
-        refused_with("saved_model.pbtxt", b"", "has a saved_model.pbtxt and no saved_model.pb; ");
-        refused_with("saved_model.cpb", b"", "has a saved_model.cpb and no saved_model.pb; ");
-        refused_with("keras_metadata.pb", b"", "is a folder of Keras without a saved_model.pb; ");
-        refused_with("saved_model.pb", b"", "its saved_model.pb is damaged or not a SavedModel's; ");
-        refused_with("saved_model.pb", b"hello", "its saved_model.pb is damaged or not a SavedModel's; ");
-        for version in ["9", "10", "old"] {
-            fs::create_dir(path.join(version)).expect("a folder");
-            fs::write(path.join(version).join("saved_model.pb"), b"").expect("a file");
+        assert!(refused(path).starts_with("is a folder without a model: neither saved_model.pb nor "));
+        for content in [&b""[..], b"hello"] {
+            fs::write(path.join(SAVED_MODEL), content).expect("a file");
+            assert!(refused(path).starts_with("its saved_model.pb is damaged or not a SavedModel's; "));
         }
-        let expected = format!("holds versions of a model; name one of them, such as {}/10", path.display());
-        assert_eq!(refused(path), expected);
-    }
-
-    #[test]
-    fn what_is_absent_or_no_file_is_named() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        assert!(refused(&folder.path().join("absent")).starts_with("there is no such file or folder; "));
-        let socket = folder.path().join("socket");
-        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
-        assert!(refused(&socket).starts_with("is not a regular file; "));
-    }
-
-    #[test]
-    fn a_pipe_in_the_place_of_the_graph_is_refused_before_it_is_opened() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let pipe = folder.path().join(SAVED_MODEL);
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("it runs").success());
-        // Whoever opened it would wait for ever.
-        assert_eq!(
-            refused(folder.path()),
-            "its saved_model.pb is not a regular file; copy it again, or export it again"
-        );
     }
 
     #[test]

@@ -77,6 +77,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "graphpiped-backend-library",
             "graphpiped-backend-conformance",
             "graphpiped-model-description",
+            "graphpiped-model-format",
         ],
     ),
     // A batch and another process: neither pools, nor which framework it is, which its tests alone know.

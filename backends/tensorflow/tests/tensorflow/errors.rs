@@ -126,7 +126,10 @@ fn a_saved_model_whose_weights_are_cut_is_refused() {
 #[test]
 fn the_file_of_a_saved_model_is_told_from_a_graph() {
     let message = refused(&path_of("double").join("saved_model.pb"));
-    assert_eq!(message, "is the file of a SavedModel; name the folder that it is in");
+    assert_eq!(
+        message,
+        "is the graph of a SavedModel, whose weights lie beside it; name the folder in which it is saved_model.pb"
+    );
 }
 
 #[test]

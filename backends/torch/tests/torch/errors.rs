@@ -25,11 +25,11 @@ fn refused_model(file: &str) -> String {
 #[test]
 fn files_of_pytorch_that_hold_no_code_are_told_apart() {
     let cases = [
+        ("exported.pt2", "is a package of torch.export, for which libtorch has no interpreter; export the model to"),
         (
-            "exported.pt2",
-            "is a graph of torch.export, and there is no interpreter in libtorch for it; export the model to",
+            "weights.pt",
+            "holds weights only and no program, as torch.save writes it; make a program of the model with torch.jit.script",
         ),
-        ("weights.pt", "holds weights or objects of torch.save, and no code to run; make one with torch.jit.script"),
         (
             "packaged.pt2",
             "is a package of AOTInductor, which is machine code that may do whatever the daemon may; if you",
