@@ -10,7 +10,7 @@ pub mod threads;
 use crate::Subject;
 
 /// One line, and something in it.
-fn assert_one_line(message: &str) {
+pub(crate) fn assert_one_line(message: &str) {
     assert!(!message.trim().is_empty() && !message.contains('\n'), "{message:?}");
 }
 

@@ -10,16 +10,21 @@
 //!
 //! A case never passes because something is absent: a library that cannot be loaded, a model that cannot be opened and an
 //! output that is not there are failures. What a backend does not declare, it has to refuse in one line. Expected values
-//! are calculated by hand here, never by a framework. What never will be here: what one framework alone can do; that is for
-//! the tests of its own backend.
+//! are calculated by hand here, never by a framework, but for those of the sample model ([`digits`]).
+//!
+//! What the other tests of several backends share is here too: memory, runs, and models that are opened in vain. What never
+//! will be here: what one framework alone can do; that is for the tests of its own backend.
 #![forbid(unsafe_code)]
 
 pub mod cases;
+pub mod digits;
 mod memory;
+mod opening;
 mod scene;
 mod values;
 
 pub use memory::{Aligned, Watched};
+pub use opening::{Declared, are_as_declared, cause, change_every_byte, refused, shown};
 pub use scene::{Asked, Found, Scene};
 
 use graphpipe_schema::DType;

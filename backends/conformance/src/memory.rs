@@ -15,7 +15,7 @@ pub struct Aligned {
 }
 
 impl Aligned {
-    /// So many zeros.
+    /// So many zeros, which take no memory until somebody touches them.
     pub fn zeros(len: usize) -> Aligned {
         let storage = vec![0; len + ALIGN];
         let start = storage.as_ptr().align_offset(ALIGN);
@@ -27,6 +27,16 @@ impl Aligned {
         let mut aligned = Aligned::zeros(bytes.len());
         aligned.as_mut().copy_from_slice(bytes);
         aligned
+    }
+
+    /// These numbers.
+    pub fn floats(values: &[f32]) -> Aligned {
+        Aligned::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
+    }
+
+    /// These numbers.
+    pub fn integers(values: &[i64]) -> Aligned {
+        Aligned::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
     }
 }
 

@@ -2,14 +2,8 @@
 
 use crate::nets::{Argument, Files, net, operator, weight};
 use crate::support::{backend, open, path_of, try_open};
-use graphpiped_backend_api::{Backend, Model, Options};
-use graphpiped_backend_conformance::{Asked, Scene};
-
-fn specs(model: &dyn Model) -> (Vec<String>, Vec<String>) {
-    let signature = model.signature();
-    let shown = |specs: &[graphpiped_backend_api::TensorSpec]| specs.iter().map(ToString::to_string).collect();
-    (shown(&signature.inputs), shown(&signature.outputs))
-}
+use graphpiped_backend_api::{Backend, Options};
+use graphpiped_backend_conformance::{Asked, Scene, shown};
 
 #[test]
 fn the_first_axis_of_every_net_of_the_zoo_is_its_batch() {
@@ -24,7 +18,7 @@ fn the_first_axis_of_every_net_of_the_zoo_is_its_batch() {
         ("shufflenet", "data float32 [N, 3, 12, 12]", "prob float32 [N, 5]"),
     ] {
         let model = open(&format!("golden/{name}"));
-        assert_eq!(specs(&*model), (vec![input.to_string()], vec![output.to_string()]), "{name}");
+        assert_eq!(shown(model.signature()), (vec![input.to_string()], vec![output.to_string()]), "{name}");
         assert_eq!(model.signature().batch_axis(), Some(0), "{name}");
     }
 }
@@ -32,7 +26,7 @@ fn the_first_axis_of_every_net_of_the_zoo_is_its_batch() {
 #[test]
 fn a_net_that_is_made_for_one_number_of_rows_says_so() {
     let model = open("models/fixed_rows");
-    assert_eq!(specs(&*model), (vec!["x float32 [2, 6]".into()], vec!["y float32 [3, 4]".into()]));
+    assert_eq!(shown(model.signature()), (vec!["x float32 [2, 6]".into()], vec!["y float32 [3, 4]".into()]));
     let found = Scene { model }.run(&[Asked::floats(0, &[2, 6], &[1.5; 12])], &[0]);
     assert_eq!((found[0].shape.as_slice(), found[0].numbers()), (&[3, 4][..], vec![1.5; 12]));
 }
@@ -43,7 +37,7 @@ fn inputs_of_different_numbers_of_rows_have_no_batch() {
     files.write("value_info.json", br#"{"x": [1, [2, 3]], "z": [1, [3, 4]]}"#);
     let model = try_open(files.path()).unwrap_or_else(|error| panic!("{error}"));
     let inputs = vec!["x float32 [2, 3]".to_string(), "z float32 [3, 4]".to_string()];
-    assert_eq!(specs(&*model), (inputs, vec!["y float32 [2, 4]".into()]));
+    assert_eq!(shown(model.signature()), (inputs, vec!["y float32 [2, 4]".into()]));
 }
 
 #[test]
@@ -52,7 +46,10 @@ fn a_shape_that_nobody_says_follows_from_the_first_weights() {
     let conv = operator("Conv", "x w b", "y", &[Argument::Int("kernel", 1)]);
     let files = Files::with(&[("init_net.pb", &net(&[filters, bias.clone()])), ("predict_net.pb", &net(&[conv]))]);
     let model = try_open(files.path()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(specs(&*model), (vec!["x float32 [N, 3, ?, ?]".into()], vec!["y float32 [N, 2, ?, ?]".into()]));
+    assert_eq!(
+        shown(model.signature()),
+        (vec!["x float32 [N, 3, ?, ?]".into()], vec!["y float32 [N, 2, ?, ?]".into()])
+    );
 
     let fc = net(&[operator("FC", "x w b", "y", &[])]);
     // Exporters fill the input, too, with one element: it is an input all the same.
@@ -60,7 +57,7 @@ fn a_shape_that_nobody_says_follows_from_the_first_weights() {
     let named = [&fc[..], b"\x3a\x01x\x3a\x01w\x3a\x01b"].concat();
     let files = Files::with(&[("init_net.pb", &init), ("predict_net.pb", &named)]);
     let model = try_open(files.path()).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(specs(&*model), (vec!["x float32 [N, 3]".into()], vec!["y float32 [N, 2]".into()]));
+    assert_eq!(shown(model.signature()), (vec!["x float32 [N, 3]".into()], vec!["y float32 [N, 2]".into()]));
 }
 
 #[test]
@@ -75,7 +72,7 @@ fn files_may_have_something_before_their_names() {
         files.write(info, br#"{"x": [1, [1, 5]]}"#);
         for path in [files.path().to_path_buf(), files.file(&format!("{before}predict_net.pb"))] {
             let model = try_open(&path).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(specs(&*model).0, ["x float32 [N, 5]"], "{before}");
+            assert_eq!(shown(model.signature()).0, ["x float32 [N, 5]"], "{before}");
         }
     }
 }
@@ -85,10 +82,10 @@ fn any_blob_can_come_out_and_inputs_have_the_order_that_is_asked_for() {
     let options = Options { outputs: vec!["fc6".into(), "pool1".into(), "fc6".into()], ..Options::default() };
     let model = backend().open(&path_of("golden/vgg"), &options).unwrap_or_else(|error| panic!("{error}"));
     let outputs = ["fc6 float32 [N, 12]", "pool1 float32 [N, 4, 6, 6]"].map(String::from);
-    assert_eq!(specs(&*model).1, outputs);
+    assert_eq!(shown(model.signature()).1, outputs);
     let options = Options { inputs: vec!["b".into(), "a".into()], ..Options::default() };
     let model = backend().open(&path_of("models/two_by_two"), &options).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(specs(&*model).0, ["b float32 [N, ?]", "a float32 [N, ?]"]);
+    assert_eq!(shown(model.signature()).0, ["b float32 [N, ?]", "a float32 [N, ?]"]);
 }
 
 #[test]

@@ -32,14 +32,7 @@ pub fn open(name: &str) -> Arc<dyn Model> {
 
 /// The message that refuses a net; one line, which names the path first.
 pub fn refused(path: &Path, options: &Options) -> String {
-    match backend().open(path, options) {
-        Err(OpenError::Model(message)) => {
-            assert!(!message.contains('\n'), "{message}");
-            message
-        }
-        Err(error) => panic!("{error:?}"),
-        Ok(model) => panic!("{} is opened: {:?}", path.display(), model.signature()),
-    }
+    graphpiped_backend_conformance::refused(&backend(), path, options)
 }
 
 /// A JSON file.

@@ -27,15 +27,7 @@ pub fn open_with(name: &str, options: &Options) -> Arc<dyn Model> {
 
 /// Why a model is not opened: one line that begins with the path, which is left out.
 pub fn refused(path: &Path, options: &Options) -> String {
-    match backend().open(path, options) {
-        Err(OpenError::Model(message)) => {
-            assert!(!message.contains('\n'), "{message}");
-            let prefix = format!("{}: ", path.display());
-            message.strip_prefix(&prefix).unwrap_or_else(|| panic!("the path comes first: {message}")).to_string()
-        }
-        Err(OpenError::Framework(message) | OpenError::Machine(message)) => panic!("{message}"),
-        Ok(_) => panic!("{} was opened", path.display()),
-    }
+    graphpiped_backend_conformance::cause(&backend(), path, options)
 }
 
 /// Numbers of the model's first output (or another) for one input.

@@ -1,22 +1,15 @@
 //! What a bad file or a bad run gets: one line, with ONNX Runtime's own words.
 
 use crate::support::{
-    Aligned, backend, floats, floats_of, input, instance, open, path_of, prepared, run_one, slot, try_open, unkept,
+    backend, floats, floats_of, input, instance, open, path_of, prepared, run_one, slot, try_open, unkept,
 };
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Backend, Elements, Input, OpenError, Options, Produced, RunError};
+use graphpiped_backend_conformance::{Aligned, cause, change_every_byte};
 use std::path::Path;
 
 fn refused(path: &Path) -> String {
-    match try_open(path) {
-        Err(OpenError::Model(message)) => {
-            assert!(!message.contains('\n'), "{message}");
-            let prefix = format!("{}: ", path.display());
-            message.strip_prefix(&prefix).unwrap_or_else(|| panic!("the path comes first: {message}")).to_string()
-        }
-        Err(OpenError::Framework(message) | OpenError::Machine(message)) => panic!("{message}"),
-        Ok(_) => panic!("{} was opened", path.display()),
-    }
+    cause(&backend(), path, &Options::default())
 }
 
 fn failed(result: Result<Produced, RunError>) -> String {
@@ -54,17 +47,8 @@ fn files_that_are_not_models_are_refused_with_cause_and_remedy() {
 fn no_flipped_or_missing_byte_of_a_model_does_worse_than_an_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("m.onnx");
-    let whole = std::fs::read(path_of("two_by_two.onnx")).expect("a model");
-    for at in 0..whole.len() {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 0x55;
-        for content in [&flipped, &whole[..at]] {
-            std::fs::write(&path, content).expect("a file");
-            if let Err(error) = try_open(&path) {
-                assert!(!error.to_string().contains('\n'), "{error}");
-            }
-        }
-    }
+    std::fs::copy(path_of("two_by_two.onnx"), &path).expect("a model");
+    change_every_byte(&backend(), &path, &path, 0x55, 1);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::support::{backend, path_of, try_open};
 use graphpipe_schema::DType;
-use graphpiped_backend_api::{Backend, Model, OpenError, Options, Produced};
-use graphpiped_backend_conformance::{Asked, Found, Scene};
+use graphpiped_backend_api::{Model, OpenError, Produced};
+use graphpiped_backend_conformance::{Asked, Found, Scene, change_every_byte};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -87,18 +87,11 @@ fn what_cannot_be_upgraded_is_named_with_its_node_and_its_opset() {
 }
 
 #[test]
-fn no_flipped_byte_of_an_old_model_does_worse_than_an_error() {
+fn no_flipped_or_missing_byte_of_an_old_model_does_worse_than_an_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("m.onnx");
-    let whole = std::fs::read(path_of("old_network.onnx")).expect("a model");
-    for at in 0..whole.len() {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 0x15;
-        std::fs::write(&path, flipped).expect("a file");
-        if let Err(error) = backend().open(&path, &Options::default()) {
-            assert!(!error.to_string().contains('\n'), "{error}");
-        }
-    }
+    std::fs::copy(path_of("old_network.onnx"), &path).expect("a model");
+    change_every_byte(&backend(), &path, &path, 0x15, 1);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Where inputs are read and outputs go: in place, lent, or the input itself; and what happens to wrong predictions.
 
-use crate::support::{Aligned, bytes_of, floats, floats_of, instance, integers_of, open, prepared, slot, unkept};
+use crate::support::{bytes_of, floats, floats_of, instance, integers_of, open, prepared, slot, unkept};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Elements, Input, Produced};
+use graphpiped_backend_conformance::Aligned;
 use std::sync::Arc;
 
 #[test]

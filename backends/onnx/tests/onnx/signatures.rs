@@ -1,19 +1,12 @@
 //! What is derived from a file when it is opened.
 
 use crate::support::{backend, open, path_of};
-use graphpiped_backend_api::{Backend, Options, Signature};
-
-fn shown(signature: &Signature) -> (Vec<String>, Vec<String>) {
-    let show = |specs: &[graphpiped_backend_api::TensorSpec]| specs.iter().map(ToString::to_string).collect();
-    (show(&signature.inputs), show(&signature.outputs))
-}
-
-/// Model, inputs, outputs, batch axis: as `make.py` declares them.
-type Declared = (&'static str, &'static [&'static str], &'static [&'static str], Option<usize>);
+use graphpiped_backend_api::{Backend, Options};
+use graphpiped_backend_conformance::{Declared, are_as_declared, shown};
 
 #[test]
 fn names_types_and_dimensions_are_those_of_the_file() {
-    let cases: [Declared; 9] = [
+    let declared: [Declared; 9] = [
         ("double", &["x float32 [N, 4]"], &["y float32 [N, 4]"], Some(0)),
         (
             "two_by_two",
@@ -29,14 +22,7 @@ fn names_types_and_dimensions_are_those_of_the_file() {
         ("external", &["x float32 [N, 64]"], &["y float32 [N, 64]"], Some(0)),
         ("passthrough", &["x float32 [N]"], &["x float32 [N]", "weight float32 [3]", "negative float32 [N]"], None),
     ];
-    for (name, inputs, outputs, batch_axis) in cases {
-        let model = open(name);
-        let (shown_inputs, shown_outputs) = shown(model.signature());
-        assert_eq!(shown_inputs, inputs, "{name}");
-        assert_eq!(shown_outputs, outputs, "{name}");
-        assert_eq!(model.signature().batch_axis(), batch_axis, "{name}");
-        assert!(!model.signature().variadic && !model.is_cheap(), "{name}");
-    }
+    are_as_declared(open, &declared);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use graphpiped_backend_api::{
     Backend, Elements, Input, Inputs, Instance, Keep, Kept, Model, OpenError, Options, OutputSlot, Prepared, Produced,
     RunError,
 };
+use graphpiped_backend_conformance::Aligned;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,52 +24,6 @@ pub fn open(name: &str) -> Arc<dyn Model> {
 /// An instance of one of the models.
 pub fn instance(name: &str) -> Box<dyn Instance> {
     open(name).instance().expect("an open model has instances")
-}
-
-/// Bytes whose first one is aligned to 64, as run buffers are.
-#[derive(Clone, Debug)]
-pub struct Aligned {
-    storage: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl Aligned {
-    /// So many zeros, which take no memory until somebody touches them.
-    pub fn zeros(len: usize) -> Aligned {
-        let storage = vec![0_u8; len + 64];
-        let start = storage.as_ptr().align_offset(64);
-        Aligned { storage, start, len }
-    }
-
-    /// A copy of these bytes.
-    pub fn of(bytes: &[u8]) -> Aligned {
-        let mut aligned = Aligned::zeros(bytes.len());
-        aligned.as_mut().copy_from_slice(bytes);
-        aligned
-    }
-
-    /// These numbers.
-    pub fn floats(values: &[f32]) -> Aligned {
-        Aligned::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
-    }
-
-    /// These numbers.
-    pub fn integers(values: &[i64]) -> Aligned {
-        Aligned::of(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
-    }
-}
-
-impl AsRef<[u8]> for Aligned {
-    fn as_ref(&self) -> &[u8] {
-        &self.storage[self.start..self.start + self.len]
-    }
-}
-
-impl AsMut<[u8]> for Aligned {
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.storage[self.start..self.start + self.len]
-    }
 }
 
 /// An input of fixed-size elements.

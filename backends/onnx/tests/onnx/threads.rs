@@ -1,7 +1,8 @@
 //! One session, many threads: what the backend relies on ONNX Runtime for.
 
-use crate::support::{Aligned, floats, floats_of, integers_of, open, prepared, slot, unkept};
+use crate::support::{floats, floats_of, integers_of, open, prepared, slot, unkept};
 use graphpiped_backend_api::{Instance, Produced};
+use graphpiped_backend_conformance::Aligned;
 
 const THREADS: u64 = 8;
 const RUNS: usize = 2_000;

@@ -1,8 +1,9 @@
 //! Every element type of the protocol, in and out, bit for bit.
 
-use crate::support::{Aligned, bytes_of, input, instance, open, prepared, run_one, slot, unkept};
+use crate::support::{bytes_of, input, instance, open, prepared, run_one, slot, unkept};
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{Elements, Input, Produced};
+use graphpiped_backend_conformance::Aligned;
 
 /// Rank 0, empty in each way, and as many dimensions as the protocol has.
 const SHAPES: [&[i64]; 7] =

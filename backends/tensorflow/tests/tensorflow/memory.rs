@@ -1,6 +1,6 @@
 //! Memory: who reads it where, and for how long.
 
-use crate::support::{bytes_of, floats, input, lent, open, run, run_list};
+use crate::support::{floats, input, lent, open, run, run_list};
 use graphpiped_backend_api::Produced;
 use graphpiped_backend_conformance::{Aligned, Watched};
 use graphpiped_backend_tensorflow::copied_input_bytes;
@@ -22,7 +22,10 @@ fn memory_that_a_variable_refers_to_is_kept_until_it_is_replaced() {
         assert_eq!(references, expected, "round {round}");
         before = memory.piece(0).as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).sum();
     }
-    assert_eq!(memories.map(|memory| memory.piece(0).to_vec()).concat(), bytes_of(&[1.0, 2.0, 3.0, 10.0, 20.0, 100.0]));
+    assert_eq!(
+        memories.map(|memory| memory.piece(0).to_vec()).concat(),
+        floats(&[1.0, 2.0, 3.0, 10.0, 20.0, 100.0]).piece(0)
+    );
     drop(instance);
     drop(model);
 }
@@ -62,7 +65,7 @@ fn inputs_are_never_written() {
         let memory = floats(&[1.5, -2.5]);
         for _ in 0..3 {
             run(&mut *instance, &memory, shape, &[0]).expect("it runs");
-            assert_eq!(memory.piece(0), bytes_of(&[1.5, -2.5]));
+            assert_eq!(memory.piece(0), floats(&[1.5, -2.5]).piece(0));
         }
     }
 }
@@ -139,7 +142,7 @@ fn what_is_lent_outlives_later_runs_and_the_model() {
 fn inputs_of_which_one_is_copied_are_told_apart() {
     let model = open("two_by_two.pb");
     let mut instance = model.instance().expect("an instance");
-    let memory = Watched::new(vec![Aligned::of(&bytes_of(&[0.0, 3.0])), Aligned::of(&bytes_of(&[5.0]))]);
+    let memory = Watched::new(vec![Aligned::floats(&[0.0, 3.0]), Aligned::floats(&[5.0])]);
     let inputs = [input(0, &[1, 1], &memory.piece(0)[4..]), input(1, &[1, 1], memory.piece(1))];
     let produced = run_list(&mut *instance, &memory, &inputs, &[0]).expect("it runs");
     assert_eq!(lent(&produced[0]).0, [8.0]);

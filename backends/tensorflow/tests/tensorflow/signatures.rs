@@ -1,29 +1,20 @@
 //! What is derived from a model when it is opened: which signature, which names, and what is told about it.
 
-use crate::support::{floats, lent, names, open, open_with, path_of, run, try_open};
-use graphpiped_backend_api::{Options, Produced, Signature, TensorSpec};
-
-fn shown(signature: &Signature) -> (Vec<String>, Vec<String>) {
-    let show = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect();
-    (show(&signature.inputs), show(&signature.outputs))
-}
+use crate::support::{backend, floats, lent, names, open, open_with, path_of, run};
+use graphpiped_backend_api::{Options, Produced};
+use graphpiped_backend_conformance::{Declared, are_as_declared, shown};
 
 fn with_signature(name: &str) -> Options {
     Options { signature: Some(name.into()), ..Options::default() }
 }
 
 fn refused(model: &str, options: &Options) -> String {
-    let error = try_open(&path_of(model), options).err().expect("it is refused");
-    assert!(!error.to_string().contains('\n'), "{error}");
-    error.to_string()
+    graphpiped_backend_conformance::refused(&backend(), &path_of(model), options)
 }
-
-/// Model, inputs, outputs, batch axis: as `make.py` declares them.
-type Declared = (&'static str, &'static [&'static str], &'static [&'static str], Option<usize>);
 
 #[test]
 fn names_types_and_dimensions_are_those_of_the_model() {
-    let cases: [Declared; 9] = [
+    let declared: [Declared; 9] = [
         ("double", &["x float32 [?, 4]"], &["y float32 [?, 4]"], Some(0)),
         (
             "two_by_two.pb",
@@ -39,14 +30,12 @@ fn names_types_and_dimensions_are_those_of_the_model() {
         ("weighted", &["x float32 [?, 2]"], &["y float32 [?, 2]"], Some(0)),
         ("remember", &["x float32 [?]"], &["before float32 []"], None),
     ];
-    for (name, inputs, outputs, batch_axis) in cases {
+    let open = |name: &str| {
         let model = open(name);
-        let (shown_inputs, shown_outputs) = shown(model.signature());
-        assert_eq!(shown_inputs, inputs, "{name}");
-        assert_eq!(shown_outputs, outputs, "{name}");
-        assert_eq!(model.signature().batch_axis(), batch_axis, "{name}");
-        assert!(!model.signature().variadic && !model.is_cheap() && !model.copies(), "{name}");
-    }
+        assert!(!model.copies(), "{name}");
+        model
+    };
+    are_as_declared(open, &declared);
 }
 
 #[test]

@@ -31,14 +31,9 @@ pub fn names(inputs: &[&str], outputs: &[&str]) -> Options {
     Options { inputs: owned(inputs), outputs: owned(outputs), ..Options::default() }
 }
 
-/// These numbers as bytes.
-pub fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
 /// Memory of one input, which begins at a multiple of 256 and holds these numbers.
 pub fn floats(values: &[f32]) -> Watched {
-    Watched::new(vec![Aligned::of(&bytes_of(values))])
+    Watched::new(vec![Aligned::floats(values)])
 }
 
 /// An input of numbers.

@@ -3,6 +3,7 @@
 use crate::support::{Numbers, floats, instance, open, run};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Produced, RunError};
+use graphpiped_backend_conformance::shown;
 
 fn four(rows: i64) -> Numbers {
     let values: Vec<f32> = (0..rows * 4).map(|value| value as f32 - 2.0).collect();
@@ -112,10 +113,9 @@ fn a_name_of_the_description_is_one_size_in_all_inputs() {
 #[test]
 fn signatures_are_those_of_the_descriptions() {
     let model = open("two_by_two");
-    let shown =
-        |specs: &[graphpiped_backend_api::TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(shown(&model.signature().inputs), ["a float32 [N, K]", "b float32 [N, K]"]);
-    assert_eq!(shown(&model.signature().outputs), ["sum float32 [N, K]", "whole int64 [N, K]"]);
+    let (inputs, outputs) = shown(model.signature());
+    assert_eq!(inputs, ["a float32 [N, K]", "b float32 [N, K]"]);
+    assert_eq!(outputs, ["sum float32 [N, K]", "whole int64 [N, K]"]);
     assert_eq!(model.signature().batch_axis(), Some(0));
     assert_eq!(open("identity_bfloat16").signature().inputs[0].dtype, DType::Bfloat16);
     assert!(!model.copies() && !model.is_cheap());
