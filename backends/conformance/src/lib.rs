@@ -12,14 +12,16 @@
 //! output that is not there are failures. What a backend does not declare, it has to refuse in one line. Expected values
 //! are calculated by hand here, never by a framework, but for those of the sample model ([`digits`]).
 //!
-//! What the other tests of several backends share is here too: memory, runs, and models that are opened in vain. What never
-//! will be here: what one framework alone can do; that is for the tests of its own backend.
+//! What the other tests of several backends share is here too: memory, runs, models that are opened in vain, and processes of
+//! a test's own ([`process`]). What never will be here: what one framework alone can do; that is for the tests of its own
+//! backend.
 #![forbid(unsafe_code)]
 
 pub mod cases;
 pub mod digits;
 mod memory;
 mod opening;
+pub mod process;
 mod scene;
 mod values;
 

@@ -165,21 +165,15 @@ mod tests {
     use crate::model::{MxnetModel, Read};
     use crate::{Locations, WANTED};
     use graphpiped_backend_api::Options;
+    use graphpiped_backend_conformance::process::{child, is_child};
     use graphpiped_backend_conformance::{Asked, Scene};
     use std::path::Path;
-    use std::process::Command;
 
     #[test]
     fn an_instance_whose_thread_has_ended_starts_another_one() {
         // In a process of its own: tests of `library` are about one that has not loaded it.
-        let child = "GRAPHPIPED_TEST_CHILD";
-        if std::env::var_os(child).is_none() {
-            let name = "instance::tests::an_instance_whose_thread_has_ended_starts_another_one";
-            let mut command = Command::new(std::env::current_exe().expect("this program"));
-            let output = command.args(["--exact", name, "--nocapture"]).env(child, "1").output();
-            let output = output.expect("this program runs");
-            let written = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success() && written.contains("1 passed"), "{written}{output:?}");
+        if !is_child() {
+            child("instance::tests::an_instance_whose_thread_has_ended_starts_another_one", |_| {});
             return;
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -2,6 +2,7 @@
 
 use crate::support::{backend, copy_of, open, path_of, refused, try_open};
 use graphpiped_backend_api::{Backend, OpenError, Options};
+use graphpiped_backend_conformance::process::{child, is_child};
 use graphpiped_backend_conformance::{Asked, Scene, change_every_byte};
 use graphpiped_backend_mxnet::{Locations, MxnetBackend};
 use std::fs;
@@ -27,19 +28,13 @@ fn an_absent_file_is_reported_even_without_the_library_and_an_absent_library_wit
     let error = backend.open(Path::new("/no/such-symbol.json"), &Options::default()).err().expect("there is no file");
     assert!(matches!(&error, OpenError::Model(message) if message.starts_with("/no/such-symbol.json: ")), "{error}");
     // Nothing else in this process may have loaded it, or it would be there: it is asked in one of its own.
-    let child = "GRAPHPIPED_TEST_CHILD";
-    if std::env::var_os(child).is_some() {
+    if is_child() {
         let error = backend.open(&path_of("double"), &Options::default()).err().expect("there is no library");
         println!("refused {error:?}");
         return;
     }
     let name = "errors::an_absent_file_is_reported_even_without_the_library_and_an_absent_library_with_the_remedy";
-    let output = std::process::Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", name, "--nocapture"])
-        .env(child, "1")
-        .output()
-        .expect("this program runs");
-    let written = String::from_utf8_lossy(&output.stdout).into_owned();
+    let written = child(name, |_| {});
     let path = path_of("double").display().to_string();
     let expected = format!(
         "refused Framework(\"{path}: no MXNet (1.9) to load: /no/such/libmxnet.so (named on the command line or in the \

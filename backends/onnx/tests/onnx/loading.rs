@@ -2,11 +2,8 @@
 
 use crate::support::{open, path_of};
 use graphpiped_backend_api::{Backend, Model, Options};
+use graphpiped_backend_conformance::process::{child, is_child};
 use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
-use std::process::Command;
-
-/// Set in the process that the test starts, which is this program again.
-const CHILD: &str = "GRAPHPIPED_TEST_CHILD";
 
 fn library_of(model: &dyn Model) -> String {
     let options = model.effective_options();
@@ -15,7 +12,7 @@ fn library_of(model: &dyn Model) -> String {
 
 #[test]
 fn the_systems_library_path_is_searched_and_the_file_is_named() {
-    if std::env::var_os(CHILD).is_some() {
+    if is_child() {
         let backend = OnnxBackend::new(Locations::new(&WANTED, None, vec!["/no/such/folder".into()], ""));
         let model =
             backend.open(&path_of("double.onnx"), &Options::default()).unwrap_or_else(|error| panic!("{error}"));
@@ -25,13 +22,8 @@ fn the_systems_library_path_is_searched_and_the_file_is_named() {
     let file = std::fs::canonicalize(library_of(&*open("double"))).expect("the library is a file");
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::os::unix::fs::symlink(&file, folder.path().join("libonnxruntime.so.1")).expect("a link");
-    let child = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "loading::the_systems_library_path_is_searched_and_the_file_is_named", "--nocapture"])
-        .env(CHILD, "1")
-        .env("LD_LIBRARY_PATH", folder.path())
-        .env_remove("ORT_DYLIB_PATH")
-        .output()
-        .expect("this program runs");
-    let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
+    let written = child("loading::the_systems_library_path_is_searched_and_the_file_is_named", |command| {
+        command.env("LD_LIBRARY_PATH", folder.path()).env_remove("ORT_DYLIB_PATH");
+    });
     assert!(written.contains(&format!("loaded {}", file.display())), "{written}");
 }

@@ -2,25 +2,13 @@
 
 use crate::support::{open, open_with, path_of, try_open};
 use graphpiped_backend_api::{Backend, Model, OpenError, Options};
+use graphpiped_backend_conformance::process::{self, is_child};
 use graphpiped_backend_tensorflow::{Locations, TensorflowBackend, WANTED};
 use std::process::Command;
 
-/// Set in the process that a test starts.
-const CHILD: &str = "GRAPHPIPED_TEST_CHILD";
-
-fn is_child() -> bool {
-    std::env::var_os(CHILD).is_some()
-}
-
-/// What such a process writes that runs the test of this name.
+/// What such a process writes that runs the test of this name, with TensorFlow as talkative as it is by itself.
 fn child(test: &str, change: impl FnOnce(&mut Command)) -> String {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", test, "--nocapture"]).env(CHILD, "1").env_remove("TF_CPP_MIN_LOG_LEVEL");
-    change(&mut command);
-    let child = command.output().expect("this program runs");
-    let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
-    assert!(written.contains("1 passed"), "{written}");
-    written
+    process::child(test, |command| change(command.env_remove("TF_CPP_MIN_LOG_LEVEL")))
 }
 
 fn value(model: &dyn Model, key: &str) -> String {

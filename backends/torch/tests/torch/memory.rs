@@ -3,6 +3,7 @@
 use crate::support::{Numbers, floats, instance, memory_of, open, run, run_in};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Produced, RunError};
+use graphpiped_backend_conformance::process::{child, is_child};
 use graphpiped_backend_torch::copied_bytes;
 
 #[test]
@@ -104,17 +105,10 @@ fn a_run_that_needs_more_memory_than_there_is_says_so_and_the_next_one_is_sound(
 #[test]
 fn runs_of_a_model_with_state_wait_for_each_other() {
     // In a process of its own, because runs that do not wait free what others read.
-    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_STATE";
     const THREADS: usize = 8;
     const RUNS: usize = 50;
-    if std::env::var_os(CHILD).is_none() {
-        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "memory::runs_of_a_model_with_state_wait_for_each_other", "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .expect("this program runs");
-        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
-        assert!(written.contains("1 passed"), "{:?}: {written}", child.status);
+    if !is_child() {
+        child("memory::runs_of_a_model_with_state_wait_for_each_other", |_| {});
         return;
     }
     let model = open("summing");
@@ -151,15 +145,8 @@ fn a_model_that_changes_itself_says_that_its_runs_wait() {
 #[test]
 fn copies_of_inputs_and_outputs_are_counted() {
     // In a process of its own, because other tests copy as well.
-    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_COPIES";
-    if std::env::var_os(CHILD).is_none() {
-        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "memory::copies_of_inputs_and_outputs_are_counted", "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .expect("this program runs");
-        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
-        assert!(written.contains("1 passed"), "{written}");
+    if !is_child() {
+        child("memory::copies_of_inputs_and_outputs_are_counted", |_| {});
         return;
     }
     assert_eq!(copied_bytes(), 0, "nothing is loaded");

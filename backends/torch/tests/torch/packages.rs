@@ -3,6 +3,7 @@
 use crate::support::{Numbers, backend, floats, memory_of, path_of, run, run_in};
 use graphpipe_schema::DType;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options, RunError};
+use graphpiped_backend_conformance::process::{child, is_child};
 use graphpiped_backend_torch::{Locations, TorchBackend};
 use std::sync::Arc;
 
@@ -95,15 +96,11 @@ fn a_package_that_is_damaged_is_refused_in_one_line() {
 #[test]
 fn compiled_code_compares_what_it_gets_if_its_variable_says_so() {
     // In a process of its own, because a package asks for the variable once.
-    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_CHECKS";
-    if std::env::var_os(CHILD).is_none() {
-        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "packages::compiled_code_compares_what_it_gets_if_its_variable_says_so", "--nocapture"])
-            .envs([(CHILD, "1"), ("AOTI_RUNTIME_CHECK_INPUTS", "1")])
-            .output()
-            .expect("this program runs");
-        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
-        assert!(written.contains("1 passed") && written.contains("unmatched dtype, expected: 6"), "{written}");
+    if !is_child() {
+        let written = child("packages::compiled_code_compares_what_it_gets_if_its_variable_says_so", |command| {
+            command.env("AOTI_RUNTIME_CHECK_INPUTS", "1");
+        });
+        assert!(written.contains("unmatched dtype, expected: 6"), "{written}");
         return;
     }
     let temporary = tempfile::tempdir().expect("a temporary folder");

@@ -2,6 +2,7 @@
 
 use crate::support::{backend, floats, path_of, run};
 use graphpiped_backend_api::{Backend, Options};
+use graphpiped_backend_conformance::process::{child, is_child};
 
 /// Threads of this process that PyTorch's OpenMP has begun for the calling thread would show as new ones.
 fn threads() -> usize {
@@ -11,15 +12,8 @@ fn threads() -> usize {
 #[test]
 fn each_model_uses_as_many_threads_as_it_was_opened_for() {
     // In a process of its own, because threads of other tests come and go.
-    const CHILD: &str = "GRAPHPIPED_TEST_CHILD_THREADS";
-    if std::env::var_os(CHILD).is_none() {
-        let child = std::process::Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "threads::each_model_uses_as_many_threads_as_it_was_opened_for", "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .expect("this program runs");
-        let written = String::from_utf8_lossy(&[child.stdout, child.stderr].concat()).into_owned();
-        assert!(written.contains("1 passed"), "{written}");
+    if !is_child() {
+        child("threads::each_model_uses_as_many_threads_as_it_was_opened_for", |_| {});
         return;
     }
     let open = |intra_threads| {
