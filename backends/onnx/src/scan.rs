@@ -8,10 +8,9 @@ mod kind;
 
 use kind::{Kind, NUMBER};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a walk has found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,10 +28,8 @@ pub(crate) struct Scan {
     pub decoded_bytes: u64,
 }
 
-/// Walks a file. `None` if it is no sound protobuf.
-pub(crate) fn scan(path: &Path) -> Option<Scan> {
-    let file = File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
+/// Walks a file of this length. `None` if it is no sound protobuf.
+pub(crate) fn scan(file: impl Read + Seek, length: u64) -> Option<Scan> {
     let mut walk = Walk { file: BufReader::with_capacity(1 << 14, file), at: 0, scan: Scan::default() };
     walk.message(Kind::Model, length, 0)?;
     Some(walk.scan)
@@ -43,13 +40,13 @@ const DEPTH_MAX: usize = 100;
 /// The most bytes of a string that is looked at: names of files and of domains.
 const STRING_MAX: u64 = 4096;
 
-struct Walk {
-    file: BufReader<File>,
+struct Walk<F> {
+    file: BufReader<F>,
     at: u64,
     scan: Scan,
 }
 
-impl Walk {
+impl<F: Read + Seek> Walk<F> {
     /// Walks a message that ends at byte `end` of the file.
     fn message(&mut self, kind: Kind, end: u64, depth: usize) -> Option<()> {
         if depth > DEPTH_MAX {
@@ -181,13 +178,10 @@ mod tests {
         AttributeProto, GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto,
         StringStringEntryProto, TensorProto,
     };
-    use std::fs;
+    use std::io::Cursor;
 
     fn scanned(bytes: &[u8]) -> Option<Scan> {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("m.onnx");
-        fs::write(&path, bytes).expect("a file");
-        scan(&path)
+        scan(Cursor::new(bytes), bytes.len() as u64)
     }
 
     fn tensor(location: &str) -> TensorProto {

@@ -41,9 +41,13 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
     if !metadata.is_file() {
         return Err(at_path("is not a regular file; name a frozen graph (.pb) or a SavedModel's folder".into()));
     }
-    let bytes = content(path).map_err(at_path)?;
+    content(path).and_then(frozen).map_err(at_path)
+}
+
+/// The frozen graph in these bytes.
+pub(crate) fn frozen(bytes: Vec<u8>) -> Result<Found, String> {
     match refusal(&bytes) {
-        Some(cause) => Err(at_path(cause.into())),
+        Some(cause) => Err(cause.into()),
         None => Ok(Found::Graph(bytes)),
     }
 }
@@ -59,10 +63,13 @@ fn folder(path: &Path) -> Result<SavedModel, String> {
             no_saved_model(path)
         });
     }
-    let bytes = content(&file).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
-    let model = SavedModel::decode(bytes.as_slice()).ok().filter(|model| !model.meta_graphs.is_empty());
-    model
-        .ok_or_else(|| format!("its {SAVED_MODEL} is damaged or not a SavedModel's; copy it again, or export it again"))
+    content(&file).and_then(|bytes| saved(&bytes)).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))
+}
+
+/// What a saved_model.pb says.
+pub(crate) fn saved(bytes: &[u8]) -> Result<SavedModel, String> {
+    let model = SavedModel::decode(bytes).ok().filter(|model| !model.meta_graphs.is_empty());
+    model.ok_or_else(|| "is damaged or not a SavedModel's; copy it again, or export it again".to_string())
 }
 
 /// Why a folder is no SavedModel, by what people mistake for one.
