@@ -52,7 +52,7 @@ fn set_opset(model: &mut ModelProto) -> Result<i64, String> {
     };
     let opset = own.version.unwrap_or_default();
     if !(1..OPSET).contains(&opset) {
-        return Err(format!("there is no opset {opset} to upgrade"));
+        return Err(format!("there is no opset {opset} to upgrade; export it again, for opset {OPSET} or newer"));
     }
     own.version = Some(OPSET);
     Ok(opset)
@@ -88,7 +88,7 @@ fn nodes(graph: &mut GraphProto, opset: i64) -> Result<(), String> {
 fn refused(node: &NodeProto, opset: i64, cause: &str) -> String {
     let named = node.name.as_deref().filter(|name| !name.is_empty());
     let name = named.or(node.output.first().map(String::as_str)).unwrap_or_default();
-    let operator = node.op_type.as_deref().unwrap_or_default();
+    let operator = crate::one_line(node.op_type.as_deref().unwrap_or_default());
     format!(
         "node {name:?} ({operator} of opset {opset}) {cause}, so that it cannot be upgraded to opset {OPSET}; export the model \
          again, for opset {OPSET} or newer"
@@ -227,10 +227,15 @@ mod tests {
             (b"hello".to_vec(), "it is damaged ("),
             (newer.encode_to_vec(), "it is of a newer version than its operators"),
             (without.encode_to_vec(), "it has no graph"),
-            (model(Some(7), Vec::new()).encode_to_vec(), "there is no opset 7 to upgrade"),
+            (model(Some(7), Vec::new()).encode_to_vec(), "there is no opset 7 to upgrade; export it again"),
+            (
+                model(Some(6), vec![node("Fancy\n\x1b[31m", "x", "y\n")]).encode_to_vec(),
+                "node \"y\\n\" (Fancy [31m of opset 6) is not one of",
+            ),
         ] {
             let message = upgraded(&bytes).expect_err(expected);
-            assert!(message.starts_with(expected), "{message}");
+            assert!(message.starts_with(expected) && message.contains("; "), "{message}");
+            assert!(!message.contains(char::is_control), "{message:?}");
         }
     }
 }
