@@ -52,10 +52,15 @@ enum Axis {
 impl Manifest {
     /// Reads a manifest. Otherwise: what is the matter, in one line.
     pub fn read(bytes: &[u8]) -> Result<Manifest, String> {
+        // Keys and names that are wrong are shown as they are, and may have any character in them.
+        Manifest::parse(bytes).map_err(|cause| cause.replace(char::is_control, " "))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Manifest, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "is not text".to_string())?;
         let manifest: Manifest = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "))
+            format!("line {}: {}", before.matches('\n').count() + 1, error.message())
         })?;
         for (key, outlets) in [("inputs", &manifest.inputs), ("outputs", &manifest.outputs)] {
             if let Some(name) = twice(outlets.iter().map(|outlet| &outlet.name)) {
@@ -129,10 +134,12 @@ mod tests {
             ("[[inputs]\n", "line 1: "),
             ("inputs = [{ name = \"a\" }, { name = \"a\" }]", "inputs: \"a\" is there twice; say what it is once"),
             ("outputs = [{ name = \"b\" }, { name = \"b\" }]", "outputs: \"b\" is there twice; say what it is once"),
+            ("\"a\\u001b[31m\\r\" = 1", "line 1: unknown field `a [31m `"),
+            ("[[inputs]]\nname = \"a\\nb\"\nshape = []\n", "a b: a shape has 1 to 16 axes"),
         ];
         for (text, expected) in cases {
             let message = Manifest::read(text.as_bytes()).expect_err(expected);
-            assert!(message.starts_with(expected) && !message.contains('\n'), "{text}: {message}");
+            assert!(message.starts_with(expected) && !message.contains(char::is_control), "{text}: {message:?}");
         }
         assert!(Manifest::read(b"\xff").is_err());
     }
