@@ -4,6 +4,7 @@
 //! found out without TensorFlow: nobody should have to install a framework to learn of a typing error.
 
 use crate::protobuf::{Graph, SavedModel};
+use crate::weight::{BYTES_MAX, Kind, weight};
 use prost::Message;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -20,6 +21,10 @@ pub(crate) enum Found {
 
 /// The file in a SavedModel's folder.
 const SAVED_MODEL: &str = "saved_model.pb";
+
+/// Of a file that would take more than [`BYTES_MAX`].
+const TOO_MUCH: &str =
+    "would take more than 256 MiB of memory besides its weights, which no model needs; export it again";
 
 /// The longest message that Protocol Buffers allow, and thus TensorFlow reads.
 const MESSAGE_BYTES_MAX: u64 = (2 << 30) - 1;
@@ -68,8 +73,18 @@ fn folder(path: &Path) -> Result<SavedModel, String> {
 
 /// What a saved_model.pb says.
 pub(crate) fn saved(bytes: &[u8]) -> Result<SavedModel, String> {
-    let model = SavedModel::decode(bytes).ok().filter(|model| !model.meta_graphs.is_empty());
+    let model: Option<SavedModel> = decoded(Kind::SavedModel, bytes).map_err(str::to_string)?;
+    let model = model.filter(|model| !model.meta_graphs.is_empty());
     model.ok_or_else(|| "is damaged or not a SavedModel's; copy it again, or export it again".to_string())
+}
+
+/// A message of this kind, if it is a sound one. Otherwise: why it is not decoded.
+fn decoded<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<Option<M>, &'static str> {
+    match weight(kind, bytes) {
+        Some(BYTES_MAX..) => Err(TOO_MUCH),
+        Some(_) => Ok(M::decode(bytes).ok()),
+        None => Ok(None),
+    }
 }
 
 /// Why a folder is no SavedModel, by what people mistake for one.
@@ -121,19 +136,21 @@ fn refusal(bytes: &[u8]) -> Option<&'static str> {
     if let Some(cause) = of_start(bytes) {
         return Some(cause);
     }
-    if let Ok(graph) = Graph::decode(bytes)
-        && !graph.nodes.is_empty()
-        && graph.nodes.iter().all(|node| !node.name.is_empty() && !node.kind.is_empty())
-    {
-        return None;
-    }
-    let is_saved_model = SavedModel::decode(bytes).is_ok_and(|model| {
+    let is_graph = |graph: Graph| {
+        !graph.nodes.is_empty() && graph.nodes.iter().all(|node| !node.name.is_empty() && !node.kind.is_empty())
+    };
+    let is_saved_model = |model: SavedModel| {
         !model.meta_graphs.is_empty() && model.meta_graphs.iter().all(|graph| graph.purpose.is_some())
-    });
-    Some(if is_saved_model {
-        "is the file of a SavedModel; name the folder that it is in"
-    } else {
-        "is damaged or not a TensorFlow graph; copy it again, or freeze it again"
+    };
+    match decoded(Kind::Graph, bytes).map(|graph| graph.is_some_and(is_graph)) {
+        Err(cause) => return Some(cause),
+        Ok(true) => return None,
+        Ok(false) => {}
+    }
+    Some(match decoded(Kind::SavedModel, bytes).map(|model| model.is_some_and(is_saved_model)) {
+        Err(cause) => cause,
+        Ok(true) => "is the file of a SavedModel; name the folder that it is in",
+        Ok(false) => "is damaged or not a TensorFlow graph; copy it again, or freeze it again",
     })
 }
 
@@ -199,6 +216,28 @@ mod tests {
             let message = of_file(content);
             assert!(message.starts_with(expected), "{message}");
         }
+    }
+
+    #[test]
+    fn a_file_that_takes_much_more_memory_than_bytes_is_refused_before_it_is_decoded() {
+        // A field with a length: its number, and what is in it.
+        let field = |number: u8, content: &[u8]| {
+            let mut bytes = vec![number << 3 | 2];
+            prost::encode_length_delimiter(content.len(), &mut bytes).expect("memory");
+            [&bytes, content].concat()
+        };
+        // Numbers of fields from a SavedModel on inwards: graphs, tags, nodes, signatures, and inputs of one.
+        let places: [&[u8]; 5] = [&[2], &[2, 1, 4], &[2, 2, 1], &[2, 5], &[2, 5, 2, 1]];
+        for place in places {
+            let (innermost, outer) = place.split_last().expect("one at least");
+            let model = |count| {
+                let parts = field(*innermost, b"").repeat(count);
+                outer.iter().rev().fold(parts, |inner, number| field(*number, &inner))
+            };
+            assert_eq!(saved(&model(6_000_000)), Err(TOO_MUCH.to_string()), "{place:?}");
+            assert!(saved(&model(10)).is_ok(), "{place:?}");
+        }
+        assert_eq!(refusal(&field(1, b"").repeat(6_000_000)), Some(TOO_MUCH));
     }
 
     #[test]
