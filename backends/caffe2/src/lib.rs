@@ -14,6 +14,8 @@ mod arguments;
 mod attributes;
 mod files;
 mod fill;
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod kinds;
 mod net;

@@ -36,6 +36,8 @@
 mod entries;
 mod environment;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod handles;
 mod home;

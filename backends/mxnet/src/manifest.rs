@@ -10,6 +10,7 @@
 //! name = "softmax"
 //! shape = ["N", 1000]          # may be left out: MXNet knows it
 //! ```
+#![forbid(unsafe_code)]
 
 use graphpipe_schema::DType;
 use graphpipe_schema::shape::RANK_MAX;

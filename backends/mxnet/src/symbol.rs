@@ -2,6 +2,7 @@
 //!
 //! MXNet follows the numbers of nodes without a look at them, so they are compared with the number of nodes here. What operators
 //! there are, and what they mean, is MXNet's to know.
+#![forbid(unsafe_code)]
 
 use serde::Deserialize;
 use serde_json::Value;

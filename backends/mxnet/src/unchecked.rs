@@ -6,6 +6,7 @@
 //!
 //! Not here are those that clip what they get, or refuse it, as was tried with values from far outside: `take`, `Embedding`,
 //! `pick`, `batch_take`, `one_hot`, `gather_nd`, `_contrib_boolean_mask`, and others.
+#![forbid(unsafe_code)]
 
 use crate::symbol::{Operator, Symbol};
 

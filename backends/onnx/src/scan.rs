@@ -3,6 +3,7 @@
 //!
 //! Fields are walked by their lengths, so weights are stepped over and not read. What is no sound protobuf ends the walk. It is
 //! stricter than other readers where they differ: what ONNX Runtime finds in a file, this has to have seen.
+#![forbid(unsafe_code)]
 
 mod kind;
 

@@ -1,5 +1,6 @@
 //! What ONNX Runtime is to read: the file itself; bytes that another crate has made; or what was too old for it, lifted to its
 //! oldest operator set.
+#![forbid(unsafe_code)]
 
 use crate::location::check_location;
 use crate::scan::scan;

@@ -2,6 +2,7 @@
 //!
 //! A frozen graph has no magic bytes; it is one if it reads as a message of operations that have names. All of this is
 //! found out without TensorFlow: nobody should have to install a framework to learn of a typing error.
+#![forbid(unsafe_code)]
 
 use crate::protobuf::{Graph, SavedModel};
 use crate::weight::{BYTES_MAX, Kind, weight};

@@ -12,6 +12,8 @@
 
 mod combinations;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod instance;
 pub mod library;

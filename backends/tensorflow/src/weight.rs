@@ -2,6 +2,7 @@
 //!
 //! A node of two bytes becomes a structure of fifty, and an entry of a map makes a table for eleven, so the length of a file is
 //! no bound for what decoding it takes. Fields that are not declared in [`crate::protobuf`] are stepped over, as they are then.
+#![forbid(unsafe_code)]
 
 use crate::protobuf::{Axis, MetaGraph, Node, Signature, Tensor};
 
