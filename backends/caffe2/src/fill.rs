@@ -6,8 +6,8 @@
 use crate::arguments::Arguments;
 use crate::kinds::{self, size};
 use crate::proto::OperatorDef;
+use crate::shape::AXES_MAX;
 use graphpiped_onnx_proto::{DataType, TensorProto};
-use std::collections::HashMap;
 
 /// Bytes of all constants of a model: ONNX Runtime takes 2 GiB, of which the graph itself needs little.
 const BYTES_MAX: u64 = (1 << 31) - (16 << 20);
@@ -19,14 +19,17 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// What these leave.
-    pub fn besides(weights: &HashMap<String, TensorProto>) -> Room {
-        let taken =
-            weights.values().filter_map(|weight| weight.raw_data.as_ref()).map(|bytes| bytes.len() as u64).sum();
-        Room { bytes_left: BYTES_MAX.saturating_sub(taken) }
+    /// All that a model may have.
+    pub fn of_a_model() -> Room {
+        Room::of(BYTES_MAX)
     }
 
-    /// Takes so much of it. What one fill makes is bounded by itself, so that this may be asked behind it.
+    /// So many bytes.
+    pub fn of(bytes: u64) -> Room {
+        Room { bytes_left: bytes }
+    }
+
+    /// Takes so much of it.
     fn take(&mut self, bytes: usize) -> Result<(), String> {
         let left = self.bytes_left.checked_sub(bytes as u64);
         let too_many = || format!("all constants are more than {BYTES_MAX} bytes; export the net to ONNX");
@@ -61,14 +64,17 @@ pub(crate) fn tensor<'a>(operator: &'a OperatorDef, room: &mut Room) -> Result<(
     };
     let arguments = Arguments(&operator.arg);
     let dims = arguments.ints("shape").to_vec();
+    if dims.len() > AXES_MAX {
+        let axes = dims.len();
+        return Err(format!("its shape has {axes} axes, and a tensor has {AXES_MAX} at most; export the net again"));
+    }
     let elements = elements(&dims)?;
     let kind = kind(operator.kind(), arguments)?;
     let bytes = match operator.kind() {
-        "ConstantFill" => repeated(kind, arguments, elements)?,
-        "GivenTensorByteStringToUInt8Fill" => byte_string(arguments, elements)?,
-        _ => given(kind, arguments, elements)?,
+        "ConstantFill" => repeated(kind, arguments, elements, room)?,
+        "GivenTensorByteStringToUInt8Fill" => byte_string(arguments, elements, room)?,
+        _ => given(kind, arguments, elements, room)?,
     };
-    room.take(bytes.len())?;
     Ok((blob, TensorProto { dims, data_type: Some(kind as i32), raw_data: Some(bytes), ..TensorProto::default() }))
 }
 
@@ -102,14 +108,16 @@ fn kind(fill: &str, arguments: Arguments<'_>) -> Result<DataType, String> {
 }
 
 /// Values that are all given.
-fn given(kind: DataType, arguments: Arguments<'_>, elements: i64) -> Result<Vec<u8>, String> {
+fn given(kind: DataType, arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
     let (floats, ints) = arguments.get("values").map_or((&[][..], &[][..]), |values| (&values.floats, &values.ints));
     let of_floats = matches!(kind, DataType::Float | DataType::Double);
     let count = if of_floats { floats.len() } else { ints.len() };
     if count as i64 != elements {
         return Err(format!("gives {count} values for a shape of {elements}; copy init_net.pb again"));
     }
-    let mut bytes = Vec::with_capacity(count * size(kind).unwrap_or_default());
+    let length = count * size(kind).unwrap_or_default();
+    room.take(length)?;
+    let mut bytes = Vec::with_capacity(length);
     if of_floats {
         for &value in floats {
             put_float(&mut bytes, kind, value)?;
@@ -123,7 +131,7 @@ fn given(kind: DataType, arguments: Arguments<'_>, elements: i64) -> Result<Vec<
 }
 
 /// Bytes in one string.
-fn byte_string(arguments: Arguments<'_>, elements: i64) -> Result<Vec<u8>, String> {
+fn byte_string(arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
     let strings = arguments.get("values").map_or(&[][..], |values| &values.strings);
     let [bytes] = strings else {
         return Err(format!("gives {} strings, and takes the bytes of one", strings.len()));
@@ -131,20 +139,22 @@ fn byte_string(arguments: Arguments<'_>, elements: i64) -> Result<Vec<u8>, Strin
     if bytes.len() as i64 != elements {
         return Err(format!("gives {} values for a shape of {elements}; copy init_net.pb again", bytes.len()));
     }
+    room.take(bytes.len())?;
     Ok(bytes.clone())
 }
 
 /// One value, again and again.
-fn repeated(kind: DataType, arguments: Arguments<'_>, elements: i64) -> Result<Vec<u8>, String> {
+fn repeated(kind: DataType, arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
     let mut one = Vec::with_capacity(8);
     match kind {
         DataType::Float | DataType::Double => put_float(&mut one, kind, arguments.float("value", 0.0)?)?,
         _ => put_int(&mut one, kind, arguments.int("value", 0)?)?,
     }
     let bytes = elements.checked_mul(one.len() as i64).filter(|&bytes| bytes <= REPEATED_BYTES_MAX);
-    if bytes.is_none() {
+    let Some(bytes) = bytes else {
         return Err(format!("repeats a value {elements} times, which is more than a net needs; export it again"));
-    }
+    };
+    room.take(bytes as usize)?;
     Ok(one.repeat(elements as usize))
 }
 
@@ -186,7 +196,7 @@ mod tests {
         let arg = [vec![shape], arg].concat();
         let operator =
             OperatorDef { output: vec!["w".into()], r#type: Some(kind.into()), arg, ..OperatorDef::default() };
-        tensor(&operator, &mut Room::besides(&HashMap::new())).map(|(_, tensor)| tensor)
+        tensor(&operator, &mut Room::of_a_model()).map(|(_, tensor)| tensor)
     }
 
     fn floats(values: &[f32]) -> Vec<Argument> {
@@ -225,6 +235,10 @@ mod tests {
         assert_eq!(
             message(fill("GivenTensorIntFill", &[1], ints(&[1 << 31]))),
             "gives 2147483648 for an element of Int32"
+        );
+        assert_eq!(
+            message(fill("ConstantFill", &[1; 17], vec![])),
+            "its shape has 17 axes, and a tensor has 16 at most; export the net again"
         );
         assert!(message(fill("XavierFill", &[1], vec![])).starts_with("fills it by chance"));
         assert!(message(fill("DiagonalFill", &[1], vec![])).starts_with("is a fill that is not translated"));

@@ -3,12 +3,13 @@
 //! A blob keeps its name where somebody outside sees it: as an input of the graph, as the last value that it is given,
 //! as a weight that nobody writes. Values between have names that no blob has.
 
-use crate::shape::{Shape, fixed};
+use crate::shape::{AXES_MAX, Shape, fixed};
 use graphpiped_onnx_proto::{
     AttributeProto, DataType, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
     TypeProto, ValueInfoProto, tensor_shape_proto, tensor_shape_proto::dimension, type_proto,
 };
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 /// The operator set that nets are translated to: the last in which `Softmax` sees a matrix, as Caffe2's does.
 const OPSET: i64 = 12;
@@ -42,11 +43,17 @@ pub(crate) struct Graph {
     /// Blobs that are inputs.
     fed: HashSet<String>,
     /// Blobs that operators write and that are not translated, with those operators.
-    untranslated: HashMap<String, String>,
+    untranslated: HashMap<String, Rc<str>>,
     /// Names that are spoken for: those of all blobs, and of values that are none.
     taken: HashSet<String>,
     next: usize,
+    /// What its nodes take in memory.
+    node_bytes: usize,
 }
+
+/// Bytes of memory for all nodes. Those of the largest net of the model zoo take some megabytes, but three bytes of a net, an
+/// input of a `Concat`, may become a node of more than a thousand.
+const NODE_BYTES_MAX: usize = 256 << 20;
 
 impl Graph {
     /// A graph of a net with these blobs, each as often as operators write it, and these weights.
@@ -98,6 +105,8 @@ impl Graph {
     pub fn write(&mut self, blob: &str, kind: DataType, shape: Shape) -> Value {
         let is_last = self.count_write(blob) == 0 && !self.fed.contains(blob);
         let name = if is_last { blob.to_string() } else { self.fresh(blob) };
+        // Operators in a row might add axes without end, each to a list of its own.
+        let shape = shape.filter(|dims| dims.len() <= AXES_MAX);
         let value = Value { name, kind, shape };
         self.untranslated.remove(blob);
         self.current.insert(blob.to_string(), value.clone());
@@ -112,11 +121,11 @@ impl Graph {
     }
 
     /// Takes the value of a blob away: an operator writes it, in a way that has no translation.
-    pub fn forget(&mut self, blob: &str, operator: &str) {
+    pub fn forget(&mut self, blob: &str, operator: &Rc<str>) {
         self.count_write(blob);
         self.current.remove(blob);
         self.constants.remove(blob);
-        self.untranslated.insert(blob.to_string(), operator.to_string());
+        self.untranslated.insert(blob.to_string(), Rc::clone(operator));
     }
 
     /// A constant that has its name already.
@@ -174,6 +183,8 @@ impl Graph {
 
     /// Adds a node. An input without a name is one that is left out.
     pub fn node(&mut self, kind: &str, inputs: &[&str], attributes: Vec<AttributeProto>, outputs: &[&str]) {
+        let names: usize = inputs.iter().chain(outputs).map(|name| size_of::<String>() + name.len()).sum();
+        self.node_bytes += size_of::<NodeProto>() + attributes.len() * size_of::<AttributeProto>() + names;
         self.nodes.push(NodeProto {
             op_type: Some(kind.to_string()),
             name: outputs.first().map(ToString::to_string),
@@ -182,6 +193,16 @@ impl Graph {
             attribute: attributes,
             ..NodeProto::default()
         });
+    }
+
+    /// Refuses a net whose nodes have become too many. One operator alone makes less than that.
+    pub fn check_size(&self) -> Result<(), String> {
+        if self.node_bytes <= NODE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(format!(
+            "its operators become more than {NODE_BYTES_MAX} bytes of nodes, which no net needs; export it again"
+        ))
     }
 
     /// The model, which gives these blobs.
@@ -222,4 +243,32 @@ fn tensor(name: &str, kind: DataType, dim: Option<Vec<tensor_shape_proto::Dimens
     let tensor = type_proto::Tensor { elem_type: Some(kind as i32), shape };
     let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), denotation: None };
     ValueInfoProto { name: Some(name.to_string()), r#type: Some(kind), ..ValueInfoProto::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operators::Call;
+    use crate::proto::OperatorDef;
+
+    #[test]
+    fn a_shape_that_no_tensor_has_is_forgotten() {
+        let mut graph = Graph::default();
+        for (axes, is_kept) in [(16, true), (17, false)] {
+            let value = graph.write("b", DataType::Float, Some(vec![crate::shape::Dim::Any; axes]));
+            assert_eq!(value.shape.is_some(), is_kept, "{axes} axes");
+            assert_eq!(graph.read("b").expect("it was written").shape.is_some(), is_kept, "{axes} axes");
+        }
+    }
+
+    #[test]
+    fn outputs_that_are_not_translated_share_the_words_about_their_operator() {
+        let output = ["y", "a", "b"].map(str::to_string).into();
+        let operator = OperatorDef { output, ..OperatorDef::default() };
+        let mut graph = Graph::default();
+        Call::begin(&operator, &mut graph).expect("it reads nothing").end();
+        assert!(Rc::ptr_eq(&graph.untranslated["a"], &graph.untranslated["b"]));
+        let error = graph.read("b").expect_err("nothing makes it");
+        assert!(error.starts_with("reads b, an output of  (output y) that is not translated"), "{error}");
+    }
 }

@@ -14,6 +14,8 @@ mod arguments;
 mod attributes;
 mod files;
 mod fill;
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod kinds;
 mod net;
@@ -26,6 +28,7 @@ mod value_info;
 mod wire;
 
 use files::{Files, INIT_BYTES_MAX, PREDICT_BYTES_MAX, VALUE_INFO_BYTES_MAX, of};
+use fill::Room;
 use graphpiped_backend_api::{Backend, Model, OpenError, Options, one_line};
 use graphpiped_backend_onnx::{Locations, OnnxBackend};
 use graphpiped_onnx_proto::Message;
@@ -65,9 +68,10 @@ impl Backend for Caffe2Backend {
 
 /// The net in these files as an ONNX model. On failure: one line with the path, the cause and the remedy.
 fn translated(files: &Files, options: &Options) -> Result<Vec<u8>, String> {
+    let mut room = Room::of_a_model();
     let weights = {
         let bytes = files::read(&files.init, INIT_BYTES_MAX)?;
-        Net::read(&bytes).and_then(|init| translate::weights(&init)).map_err(of(&files.init))?
+        Net::read(&bytes).and_then(|init| translate::weights(&init, &mut room)).map_err(of(&files.init))?
     };
     let declared = match &files.value_info {
         Some(path) => {
@@ -79,9 +83,8 @@ fn translated(files: &Files, options: &Options) -> Result<Vec<u8>, String> {
     let bytes = files::read(&files.predict, PREDICT_BYTES_MAX)?;
     let predict = Net::read_with_operators(&bytes).map_err(of(&files.predict))?;
     let wanted = files.value_info_wanted.display().to_string();
-    let model =
-        translate::model(&predict, weights, declared.as_deref(), &wanted, options).map_err(of(&files.predict))?;
-    Ok(model.encode_to_vec())
+    let model = translate::model(&predict, weights, &mut room, declared.as_deref(), &wanted, options);
+    Ok(model.map_err(of(&files.predict))?.encode_to_vec())
 }
 
 #[cfg(test)]
@@ -91,8 +94,10 @@ mod tests {
     /// Translates a golden net whose predict_net has been changed; what becomes of it is all the same.
     fn translate(weights: &translate::Weights, declared: &[value_info::Declared], predict: &[u8]) {
         let options = Options::default();
-        let model = Net::read_with_operators(predict)
-            .and_then(|net| translate::model(&net, weights.clone(), Some(declared), "value_info.json", &options));
+        let mut room = Room::of_a_model();
+        let model = Net::read_with_operators(predict).and_then(|net| {
+            translate::model(&net, weights.clone(), &mut room, Some(declared), "value_info.json", &options)
+        });
         if let Ok(model) = model {
             assert!(!model.encode_to_vec().is_empty());
         }
@@ -104,7 +109,8 @@ mod tests {
         for (name, step) in [("convolution", 3), ("transposed", 3), ("pooling", 3), ("dense", 3), ("layout", 3)] {
             let read = |file: &str| std::fs::read(golden.join(name).join(file)).expect("a golden file");
             let init = read("init_net.pb");
-            let weights = Net::read(&init).and_then(|init| translate::weights(&init)).expect("weights");
+            let weights = Net::read(&init).and_then(|init| translate::weights(&init, &mut Room::of_a_model()));
+            let weights = weights.expect("weights");
             let declared = value_info::read(&read("value_info.json")).expect("inputs");
             let whole = read("predict_net.pb");
             for at in (0..whole.len()).step_by(step) {

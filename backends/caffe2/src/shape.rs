@@ -21,6 +21,9 @@ impl Dim {
     }
 }
 
+/// Axes of a tensor. Caffe2 itself has some operators for eight.
+pub(crate) const AXES_MAX: usize = 16;
+
 /// A shape; `None` if not even the rank is known.
 pub(crate) type Shape = Option<Vec<Dim>>;
 

@@ -18,10 +18,9 @@ const BATCH: &str = "N";
 /// Weights by their blobs.
 pub(crate) type Weights = HashMap<String, TensorProto>;
 
-/// The weights that an init_net makes.
-pub(crate) fn weights(init: &Net<'_>) -> Result<Weights, String> {
+/// The weights that an init_net makes, as far as there is room for constants.
+pub(crate) fn weights(init: &Net<'_>, room: &mut Room) -> Result<Weights, String> {
     let mut weights = Weights::new();
-    let mut room = Room::besides(&weights);
     for operator in &init.operators {
         let operator = net::operator(operator)?;
         let shown = operator.shown();
@@ -31,16 +30,18 @@ pub(crate) fn weights(init: &Net<'_>) -> Result<Weights, String> {
                  give each the other's name"
             ));
         }
-        let (blob, tensor) = fill::tensor(&operator, &mut room).map_err(|cause| format!("{shown}: {cause}"))?;
+        let (blob, tensor) = fill::tensor(&operator, room).map_err(|cause| format!("{shown}: {cause}"))?;
         weights.insert(blob.to_string(), tensor);
     }
     Ok(weights)
 }
 
-/// The model that a predict_net is, with these weights and inputs. `wanted` is where the inputs would be declared.
+/// The model that a predict_net is, with these weights and inputs, and other constants as far as there is room for them.
+/// `wanted` is where the inputs would be declared.
 pub(crate) fn model(
     predict: &Net<'_>,
     weights: Weights,
+    room: &mut Room,
     declared: Option<&[Declared]>,
     wanted: &str,
     options: &Options,
@@ -62,7 +63,6 @@ pub(crate) fn model(
     let inputs = names.into_iter().map(input).collect::<Result<Vec<_>, _>>()?;
     let outputs = uses.outputs(predict, options);
 
-    let mut room = Room::besides(&weights);
     let mut graph = Graph::new(uses.blobs, uses.writes, weights);
     let has_batch = has_batch(&inputs);
     for input in &inputs {
@@ -70,8 +70,9 @@ pub(crate) fn model(
     }
     let mut fixes_the_batch = false;
     for operator in &operators {
-        let fixes = one(operator, &mut graph, &mut room);
+        let fixes = one(operator, &mut graph, room);
         fixes_the_batch |= fixes.map_err(|cause| format!("{}: {cause}", operator.shown()))?;
+        graph.check_size()?;
     }
     for input in &inputs {
         // Where the net itself is made for one number of rows, that number is the truth.
@@ -120,4 +121,52 @@ fn unknown_shape(name: &str, wanted: &str) -> String {
         "nothing says the shape of its input {name}, if that is one and no weight that init_net lacks; write {wanted}, \
          as in {{\"{name}\": [1, [1, 3, 227, 227]]}} (1 is float32)"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::Argument;
+    use prost::Message;
+
+    /// Puts `x` together with itself so many times, along an axis that each of them gets for it.
+    fn concat(inputs: usize, output: &str) -> OperatorDef {
+        let add_axis = Argument { name: Some("add_axis".to_string()), i: Some(1), ..Argument::default() };
+        OperatorDef {
+            input: vec!["x".to_string(); inputs],
+            output: vec![output.to_string()],
+            r#type: Some("Concat".to_string()),
+            arg: vec![add_axis],
+        }
+    }
+
+    /// Translates operators that read `x`, a row of three. With the bytes that they have in a file.
+    fn translated(operators: &[OperatorDef]) -> (usize, Result<ModelProto, String>) {
+        let mut bytes = Vec::new();
+        for operator in operators {
+            // Field 2 of a net.
+            bytes.push(0x12);
+            operator.encode_length_delimited(&mut bytes).expect("memory");
+        }
+        let dims = vec![Some(1), Some(3)];
+        let x = [Declared { name: "x".to_string(), kind: DataType::Float, dims }];
+        let net = Net::read_with_operators(&bytes).expect("a net");
+        let model =
+            model(&net, Weights::new(), &mut Room::of_a_model(), Some(&x), "value_info.json", &Options::default());
+        (bytes.len(), model)
+    }
+
+    #[test]
+    fn a_long_name_is_not_repeated_for_each_input() {
+        let (bytes, model) = translated(&[concat(1_000, &"y".repeat(10_000))]);
+        let length = model.expect("a model").encoded_len();
+        assert!(length < 20 * bytes, "{bytes} bytes became {length}");
+    }
+
+    #[test]
+    fn operators_that_become_too_many_nodes_are_refused() {
+        let (_, model) = translated(&[concat(99_999, "y"), concat(99_999, "y"), concat(99_999, "y")]);
+        let error = model.map(|model| model.encoded_len()).expect_err("there are too many");
+        assert!(error.starts_with("its operators become more than 268435456 bytes of nodes, "), "{error}");
+    }
 }

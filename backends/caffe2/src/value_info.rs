@@ -4,6 +4,7 @@
 //! in `{"data": [1, [1, 3, 227, 227]]}`. A size of -1 is any size.
 
 use crate::kinds;
+use crate::shape::AXES_MAX;
 use graphpiped_onnx_proto::DataType;
 use std::collections::BTreeMap;
 
@@ -17,9 +18,6 @@ pub(crate) struct Declared {
     /// Its shape; `None` is any size.
     pub dims: Vec<Option<i64>>,
 }
-
-/// Axes of an input. Caffe2 itself has some operators for eight.
-const AXES_MAX: usize = 16;
 
 /// The inputs that a file declares.
 pub(crate) fn read(bytes: &[u8]) -> Result<Vec<Declared>, String> {

@@ -12,6 +12,7 @@
 //! ```
 //!
 //! The grammar is that of [`graphpiped_model_description`]; here is what MXNet cannot be told in it.
+#![forbid(unsafe_code)]
 
 use crate::types;
 use graphpiped_backend_api::Dim;
@@ -22,7 +23,15 @@ const MXNET: Framework = Framework { name: "MXNet", has: |dtype| types::to_numbe
 
 /// Reads a description, which need not be there. Otherwise: what is the matter, to follow the path.
 pub(crate) fn read(path: &Path) -> Result<Description, String> {
-    let description = description::read(path, MXNET)?.unwrap_or_default();
+    told(description::read(path, MXNET)?.unwrap_or_default())
+}
+
+/// The same of its text.
+pub(crate) fn parse(text: &str) -> Result<Description, String> {
+    told(description::parse(text, MXNET)?)
+}
+
+fn told(description: Description) -> Result<Description, String> {
     description.inputs.iter().chain(&description.outputs).try_for_each(can_be_told)?;
     Ok(description)
 }

@@ -37,6 +37,8 @@ mod description;
 mod entries;
 mod environment;
 mod files;
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod handles;
 mod home;

@@ -11,6 +11,7 @@
 //! ```
 //!
 //! An array of rank 0 ends behind its rank. 0xf993faca is 0xf993fac9 with axes as NumPy has them, whose rank 0 is one number.
+#![forbid(unsafe_code)]
 
 use crate::types;
 use std::hash::{DefaultHasher, Hasher};

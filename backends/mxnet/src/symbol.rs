@@ -2,6 +2,7 @@
 //!
 //! MXNet follows the numbers of nodes without a look at them, so they are compared with the number of nodes here. What operators
 //! there are, and what they mean, is MXNet's to know.
+#![forbid(unsafe_code)]
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,12 +96,23 @@ impl Symbol {
         }
         // Every node comes behind those that it is computed from.
         for (index, node) in self.graph.nodes.iter().enumerate().rev().filter(|(_, node)| !node.is_variable()) {
-            let before = node.inputs.iter().map(|entry| entry[0]).chain(node.control_deps.iter().copied());
-            for other in before.filter(|_| leads[index]).collect::<Vec<_>>() {
+            for other in node.before().filter(|_| leads[index]).collect::<Vec<_>>() {
                 leads[other] = true;
             }
         }
         leads
+    }
+
+    /// For each node, whether it is one of these, or computed from one.
+    pub fn comes_from(&self, roots: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let mut comes = vec![false; self.nodes()];
+        for root in roots {
+            comes[root] = true;
+        }
+        for (index, node) in self.graph.nodes.iter().enumerate().filter(|(_, node)| !node.is_variable()) {
+            comes[index] = comes[index] || node.before().any(|other| comes[other]);
+        }
+        comes
     }
 
     /// Its nodes that are no variables.
@@ -223,6 +235,11 @@ impl Node {
             kinds.push(&node.op);
             node.kinds_within(kinds);
         }
+    }
+
+    /// The nodes that it is computed from; some of them more than once.
+    fn before(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().map(|entry| entry[0]).chain(self.control_deps.iter().copied())
     }
 
     fn attribute(&self, name: &str) -> Option<&str> {
@@ -349,6 +366,9 @@ mod tests {
         assert_eq!(symbol.leads_to([2]), [true, false, true, false]);
         assert_eq!(symbol.leads_to([3]), [true; 4]);
         assert_eq!(symbol.leads_to([1]), [false, true, false, false]);
+        assert_eq!(symbol.comes_from([0]), [true, false, true, true]);
+        assert_eq!(symbol.comes_from([1]), [false, true, false, true]);
+        assert_eq!(symbol.comes_from([]), [false; 4]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! Not here are those that clip what they get, or refuse it, as was tried with values from far outside: `take`, `Embedding`,
 //! `pick`, `batch_take`, `one_hot`, `gather_nd`, `_contrib_boolean_mask`, and others.
+#![forbid(unsafe_code)]
 
 use crate::symbol::{Operator, Symbol};
 
@@ -69,12 +70,14 @@ pub(crate) struct Unchecked<'a> {
 /// Finds such a node among those that lead to the nodes `gives`, for these nodes of inputs.
 pub(crate) fn find<'a>(symbol: &'a Symbol, gives: &[usize], inputs: &[usize]) -> Option<Unchecked<'a>> {
     let is_computed = symbol.leads_to(gives.iter().copied());
+    // Of many nodes whose places are the model's own, none is followed back.
+    let is_given = symbol.comes_from(inputs.iter().copied());
     let computed = symbol.operators().filter(|operator| is_computed[operator.node]);
-    computed.filter_map(|operator| Some((places(&operator)?, operator))).find_map(|((name, places), operator)| {
-        let leads = symbol.leads_to(places);
-        let input = inputs.iter().copied().find(|&input| leads[input])?;
-        Some(Unchecked { node: operator.name, operator: name, input })
-    })
+    let mut unchecked = computed.filter_map(|operator| Some((places(&operator)?, operator)));
+    let ((name, places), operator) = unchecked.find(|((_, places), _)| places.iter().any(|&place| is_given[place]))?;
+    let leads = symbol.leads_to(places);
+    let input = inputs.iter().copied().find(|&input| leads[input])?;
+    Some(Unchecked { node: operator.name, operator: name, input })
 }
 
 /// The unchecked operator that this is, or that is in a graph within it, and the nodes that it takes places from; those of graphs
@@ -119,6 +122,18 @@ mod tests {
         let nodes = r#"{"op": "SequenceLast", "name": "last", "inputs": [[0, 0, 0], [1, 0, 0]]},
             {"op": "negative", "name": "y", "inputs": [[0, 0, 0]]}"#;
         assert_eq!(found(nodes, 3, &[0, 1]), None);
+    }
+
+    #[test]
+    fn many_nodes_are_no_long_look() {
+        // Whoever walked the graph for each of them would take sixteen hundred million steps.
+        let nodes =
+            vec![r#"{"op": "SequenceLast", "name": "last", "inputs": [[0, 0, 0], [1, 0, 0]]}"#; 40_000].join(", ");
+        let heads = (2..40_002).map(|node| format!("[{node}, 0, 0]")).collect::<Vec<_>>().join(", ");
+        let json = format!(r#"{{"nodes": [{VARIABLES}, {nodes}], "arg_nodes": [0, 1], "heads": [{heads}]}}"#);
+        let symbol = Symbol::read(json.as_bytes()).expect("a symbol");
+        let gives: Vec<usize> = symbol.heads().map(|(node, _)| node).collect();
+        assert_eq!(find(&symbol, &gives, &[0]), None, "the lengths are the model's own");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! Runtime's own.
 
 mod attempt;
+#[doc(hidden)]
+pub mod fuzz;
 mod instance;
 pub mod library;
 mod location;

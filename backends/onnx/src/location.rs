@@ -1,6 +1,7 @@
 //! Whether a model may name a file that its tensors are in.
 //!
 //! What is in such a file is not looked at here, and a file that is not there is ONNX Runtime's to miss.
+#![forbid(unsafe_code)]
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};

@@ -1,13 +1,14 @@
 //! What ONNX Runtime is to read: the file itself; bytes that another crate has made; or what was too old for it, lifted to its
 //! oldest operator set.
+#![forbid(unsafe_code)]
 
 use crate::location::check_location;
 use crate::scan::scan;
 use crate::upgrade::{self, BYTES_MAX, DECODED_BYTES_MAX, OPSET};
-use graphpiped_model_format::{Unread, content};
+use graphpiped_model_format::Unread;
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 /// Where a model comes from.
@@ -27,11 +28,18 @@ pub(crate) enum Source<'a> {
 impl Source<'_> {
     /// Looks at a file that may be an ONNX model. Otherwise: one line with the path, the cause and the remedy.
     pub fn of(path: &Path) -> Result<Source<'static>, String> {
+        let file = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (length, file) = file.map_err(|error| format!("{}: {}", path.display(), cannot_be_read(error)))?;
+        Source::of_file(path, file, length)
+    }
+
+    /// The same of a file that has been opened, and is of this length.
+    pub fn of_file(path: &Path, mut file: impl Read + Seek, length: u64) -> Result<Source<'static>, String> {
         let failed = |cause: String| format!("{}: {cause}", path.display());
         // ONNX Runtime opens whatever file a tensor names before it complains about the rest. So it never sees a protobuf whose
         // names have not been seen here.
-        let Some(scan) = scan(path) else {
-            return if is_ort(path).map_err(failed)? { Ok(Source::File) } else { Err(failed(DAMAGED.into())) };
+        let Some(scan) = scan(&mut file, length) else {
+            return if is_ort(path, file).map_err(failed)? { Ok(Source::File) } else { Err(failed(DAMAGED.into())) };
         };
         for location in &scan.locations {
             check_location(path, location)?;
@@ -57,7 +65,7 @@ impl Source<'_> {
                  again, for opset {OPSET} or newer"
             )));
         }
-        let bytes = read(path).map_err(failed)?;
+        let bytes = read(file).map_err(failed)?;
         let (bytes, from) = upgrade::upgraded(&bytes).map_err(failed)?;
         Ok(Source::Bytes { bytes: bytes.into(), upgraded_from: Some(from) })
     }
@@ -69,21 +77,33 @@ const DAMAGED: &str = "it is damaged or not an ONNX model; its fields do not lie
 
 /// Whether ONNX Runtime reads a file as its own format, in which tensors are in no other file by a name that the model chooses.
 /// It goes by the ending of the name alone.
-fn is_ort(path: &Path) -> Result<bool, String> {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
-    read.map_err(|error| Unread::from(error).to_string())?;
+fn is_ort(path: &Path, file: impl Read + Seek) -> Result<bool, String> {
+    let start = beginning(file, 8).map_err(cannot_be_read)?;
     match (start.get(4..) == Some(b"ORTM"), path.extension().is_some_and(|ending| ending == "ort")) {
         (true, false) => Err("it is of ONNX Runtime's own format; give it a name that ends in .ort".to_string()),
         (is_ort, _) => Ok(is_ort),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    content(path, BYTES_MAX).map_err(|unread| match unread {
-        Unread::Long(_) => format!("it {unread}, which is the most of a protobuf; export it again"),
-        _ => unread.to_string(),
-    })
+/// So many of a file's first bytes, or as many as there are.
+fn beginning(mut file: impl Read + Seek, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn cannot_be_read(error: io::Error) -> String {
+    Unread::from(error).to_string()
+}
+
+fn read(file: impl Read + Seek) -> Result<Vec<u8>, String> {
+    let bytes = beginning(file, BYTES_MAX + 1).map_err(cannot_be_read)?;
+    if bytes.len() as u64 > BYTES_MAX {
+        let unread = Unread::Long(BYTES_MAX);
+        return Err(format!("it {unread}, which is the most of a protobuf; export it again"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

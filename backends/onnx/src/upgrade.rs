@@ -7,6 +7,7 @@
 //! What has changed most is how a second tensor is spread over a first one: formerly from an axis that an attribute named
 //! (`broadcast`), now from the last axis. The difference is a number of axes of size 1 behind it, for which the ranks of both have to be
 //! known ([`ranks`]).
+#![forbid(unsafe_code)]
 
 mod ranks;
 mod rules;
@@ -45,16 +46,18 @@ pub(crate) fn upgraded(bytes: &[u8]) -> Result<(Vec<u8>, i64), String> {
 /// Says opset 7; gives what was said before.
 fn set_opset(model: &mut ModelProto) -> Result<i64, String> {
     let is_own = |opset: &&mut OperatorSetIdProto| is_own_domain(opset.domain.as_deref());
-    let Some(own) = model.opset_import.iter_mut().find(is_own) else {
+    let mut own = model.opset_import.iter_mut().filter(is_own).peekable();
+    let Some(first) = own.peek() else {
         model.opset_import.push(OperatorSetIdProto { domain: None, version: Some(OPSET) });
         model.ir_version = model.ir_version.map(|version| version.max(IR_OF_OPSETS));
         return Ok(1);
     };
-    let opset = own.version.unwrap_or_default();
+    let opset = first.version.unwrap_or_default();
     if !(1..OPSET).contains(&opset) {
-        return Err(format!("there is no opset {opset} to upgrade"));
+        return Err(format!("there is no opset {opset} to upgrade; export it again, for opset {OPSET} or newer"));
     }
-    own.version = Some(OPSET);
+    // It may be said more than once; that it is the same each time was seen before.
+    own.for_each(|own| own.version = Some(OPSET));
     Ok(opset)
 }
 
@@ -88,7 +91,7 @@ fn nodes(graph: &mut GraphProto, opset: i64) -> Result<(), String> {
 fn refused(node: &NodeProto, opset: i64, cause: &str) -> String {
     let named = node.name.as_deref().filter(|name| !name.is_empty());
     let name = named.or(node.output.first().map(String::as_str)).unwrap_or_default();
-    let operator = node.op_type.as_deref().unwrap_or_default();
+    let operator = graphpiped_backend_api::one_line(node.op_type.as_deref().unwrap_or_default());
     format!(
         "node {name:?} ({operator} of opset {opset}) {cause}, so that it cannot be upgraded to opset {OPSET}; export the model \
          again, for opset {OPSET} or newer"
@@ -160,6 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn an_opset_that_is_said_twice_is_lifted_twice() {
+        let mut old = model(Some(6), Vec::new());
+        old.opset_import.push(OperatorSetIdProto { domain: Some(String::new()), version: Some(6) });
+        old.opset_import.push(OperatorSetIdProto { domain: Some("other".into()), version: Some(6) });
+        let (bytes, _) = upgraded(&old.encode_to_vec()).expect("it is upgraded");
+        let upgraded = ModelProto::decode(bytes.as_slice()).expect("our own bytes");
+        assert_eq!(upgraded.opset_import.iter().map(|opset| opset.version).collect::<Vec<_>>(), [7, 7, 6].map(Some));
+    }
+
+    #[test]
     fn a_model_without_opsets_is_of_opset_1() {
         let (bytes, from) = upgraded(&model(None, Vec::new()).encode_to_vec()).expect("it is upgraded");
         let upgraded = ModelProto::decode(bytes.as_slice()).expect("our own bytes");
@@ -227,10 +240,15 @@ mod tests {
             (b"hello".to_vec(), "it is damaged ("),
             (newer.encode_to_vec(), "it is of a newer version than its operators"),
             (without.encode_to_vec(), "it has no graph"),
-            (model(Some(7), Vec::new()).encode_to_vec(), "there is no opset 7 to upgrade"),
+            (model(Some(7), Vec::new()).encode_to_vec(), "there is no opset 7 to upgrade; export it again"),
+            (
+                model(Some(6), vec![node("Fancy\n\x1b[31m", "x", "y\n")]).encode_to_vec(),
+                "node \"y\\n\" (Fancy ?[31m of opset 6) is not one of",
+            ),
         ] {
             let message = upgraded(&bytes).expect_err(expected);
-            assert!(message.starts_with(expected), "{message}");
+            assert!(message.starts_with(expected) && message.contains("; "), "{message}");
+            assert!(!message.contains(char::is_control), "{message:?}");
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A frozen graph has no magic bytes; it is one if it reads as a message of operations that have names. All of this is
 //! found out without TensorFlow: nobody should have to install a framework to learn of a typing error.
+#![forbid(unsafe_code)]
 
 use crate::protobuf::{Graph, SavedModel};
+use crate::weight::{BYTES_MAX, Kind, weight};
 use graphpiped_model_format::{Format, Unread, content, expect};
 use prost::Message;
 use std::path::Path;
@@ -20,6 +22,10 @@ pub(crate) enum Found {
 /// The file in a SavedModel's folder.
 const SAVED_MODEL: &str = "saved_model.pb";
 
+/// Of a file that would take more than [`BYTES_MAX`].
+const TOO_MUCH: &str =
+    "would take more than 256 MiB of memory besides its weights, which no model needs; export it again";
+
 /// The longest message that Protocol Buffers allow, and thus TensorFlow reads.
 const MESSAGE_BYTES_MAX: u64 = (2 << 30) - 1;
 
@@ -31,20 +37,38 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
     if path.is_dir() {
         return saved_model(path).map(Found::SavedModel).map_err(at_path);
     }
-    let bytes = message(path).map_err(at_path)?;
-    if is_graph(&bytes) {
-        Ok(Found::Graph(bytes))
-    } else {
-        Err(at_path("is damaged or not a TensorFlow graph; copy it again, or freeze it again".into()))
+    message(path).and_then(frozen).map_err(at_path)
+}
+
+/// The frozen graph in these bytes.
+pub(crate) fn frozen(bytes: Vec<u8>) -> Result<Found, String> {
+    match refusal(&bytes) {
+        Some(cause) => Err(cause.into()),
+        None => Ok(Found::Graph(bytes)),
     }
 }
 
 /// The saved_model.pb of a folder.
 fn saved_model(path: &Path) -> Result<SavedModel, String> {
-    let bytes = message(&path.join(SAVED_MODEL)).map_err(|cause| format!("its {SAVED_MODEL} {cause}"))?;
-    let model = SavedModel::decode(bytes.as_slice()).ok().filter(|model| !model.meta_graphs.is_empty());
-    model
-        .ok_or_else(|| format!("its {SAVED_MODEL} is damaged or not a SavedModel's; copy it again, or export it again"))
+    message(&path.join(SAVED_MODEL))
+        .and_then(|bytes| saved(&bytes))
+        .map_err(|cause| format!("its {SAVED_MODEL} {cause}"))
+}
+
+/// What a saved_model.pb says.
+pub(crate) fn saved(bytes: &[u8]) -> Result<SavedModel, String> {
+    let model: Option<SavedModel> = decoded(Kind::SavedModel, bytes).map_err(str::to_string)?;
+    let model = model.filter(|model| !model.meta_graphs.is_empty());
+    model.ok_or_else(|| "is damaged or not a SavedModel's; copy it again, or export it again".to_string())
+}
+
+/// A message of this kind, if it is a sound one. Otherwise: why it is not decoded.
+fn decoded<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<Option<M>, &'static str> {
+    match weight(kind, bytes) {
+        Some(BYTES_MAX..) => Err(TOO_MUCH),
+        Some(_) => Ok(M::decode(bytes).ok()),
+        None => Ok(None),
+    }
 }
 
 /// All bytes of a file of bearable length.
@@ -55,10 +79,14 @@ fn message(path: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Whether a message is a graph of operations that have names.
-fn is_graph(bytes: &[u8]) -> bool {
-    let is_named = |graph: Graph| graph.nodes.iter().all(|node| !node.name.is_empty() && !node.kind.is_empty());
-    Graph::decode(bytes).is_ok_and(|graph| !graph.nodes.is_empty() && is_named(graph))
+/// Why a message is no graph of operations that have names.
+fn refusal(bytes: &[u8]) -> Option<&'static str> {
+    let is_named = |graph: &Graph| graph.nodes.iter().all(|node| !node.name.is_empty() && !node.kind.is_empty());
+    match decoded::<Graph>(Kind::Graph, bytes) {
+        Err(cause) => Some(cause),
+        Ok(Some(graph)) if !graph.nodes.is_empty() && is_named(&graph) => None,
+        Ok(_) => Some("is damaged or not a TensorFlow graph; copy it again, or freeze it again"),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +123,28 @@ mod tests {
             let message = of_file(content);
             assert!(message.starts_with(expected), "{message}");
         }
+    }
+
+    #[test]
+    fn a_file_that_takes_much_more_memory_than_bytes_is_refused_before_it_is_decoded() {
+        // A field with a length: its number, and what is in it.
+        let field = |number: u8, content: &[u8]| {
+            let mut bytes = vec![number << 3 | 2];
+            prost::encode_length_delimiter(content.len(), &mut bytes).expect("memory");
+            [&bytes, content].concat()
+        };
+        // Numbers of fields from a SavedModel on inwards: graphs, tags, nodes, signatures, and inputs of one.
+        let places: [&[u8]; 5] = [&[2], &[2, 1, 4], &[2, 2, 1], &[2, 5], &[2, 5, 2, 1]];
+        for place in places {
+            let (innermost, outer) = place.split_last().expect("one at least");
+            let model = |count| {
+                let parts = field(*innermost, b"").repeat(count);
+                outer.iter().rev().fold(parts, |inner, number| field(*number, &inner))
+            };
+            assert_eq!(saved(&model(6_000_000)), Err(TOO_MUCH.to_string()), "{place:?}");
+            assert!(saved(&model(10)).is_ok(), "{place:?}");
+        }
+        assert_eq!(refusal(&field(1, b"").repeat(6_000_000)), Some(TOO_MUCH));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! TensorFlow as a backend, loaded at run time.
 //!
-//! `format` reads what is at a path, a SavedModel or a frozen graph, with the few messages of `protobuf`; `saved_model`
+//! `format` reads what is at a path, a SavedModel or a frozen graph, with the few messages of `protobuf`, which are weighed before they are decoded (`weight`); `saved_model`
 //! chooses the signature. Only then [`library`] finds and loads the shared library, whose functions `sys` declares. `model`
 //! opens a session (`graph`), and `outlets` says what goes in and comes out. `instance` runs a batch over the tensors of
 //! `tensor`; `combinations` bounds what a client can make TensorFlow remember. Inputs are read where they lie if they begin
@@ -12,6 +12,8 @@
 
 mod combinations;
 mod format;
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 mod instance;
 pub mod library;
@@ -24,6 +26,7 @@ mod status;
 mod sys;
 mod tensor;
 mod types;
+mod weight;
 
 pub use graphpiped_backend_library::Locations;
 pub use instance::copied_input_bytes;

@@ -3,6 +3,7 @@
 //! The numbers are those of the files in tensorflow/core/protobuf and tensorflow/core/framework, and are for ever. What is
 //! not declared is skipped, weights above all, so what is read takes the memory of names. Strings that are not UTF-8 and
 //! messages that end too early are errors.
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 //! What the file saved_model.pb says: which of its graphs is for serving, and which of that one's signatures is meant.
+#![forbid(unsafe_code)]
 
 use crate::protobuf::{MetaGraph, SavedModel, Signature};
 use std::path::Path;

@@ -116,7 +116,8 @@ fn reshaped(shape: &Shape, target: &[i64]) -> Vec<Dim> {
     {
         let others: Vec<Dim> =
             dims[1..].iter().enumerate().filter(|(at, _)| at + 1 != rest).map(|(_, dim)| *dim).collect();
-        if let (Some(whole), Some(others @ 1..)) = (product(&whole[1..]).size(), product(&others).size()) {
+        let whole = whole.get(1..).and_then(|dims| product(dims).size());
+        if let (Some(whole), Some(others @ 1..)) = (whole, product(&others).size()) {
             dims[rest] = Dim::Fixed(whole / others);
         }
     }
@@ -245,4 +246,15 @@ pub(super) fn channel_shuffle(call: &mut Call<'_>) -> Result<(), String> {
         None => call.between("Shape", &[&x.name], vec![]),
     };
     call.emit("Reshape", &[&turned, &before], vec![], x.shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scalar_has_no_axis_that_a_reshape_could_keep() {
+        // Whether it has is for ONNX Runtime to say.
+        assert_eq!(reshaped(&Some(Vec::new()), &[0, -1]), [Dim::Any, Dim::Any]);
+    }
 }

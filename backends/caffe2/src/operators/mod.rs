@@ -19,6 +19,7 @@ use crate::kinds;
 use crate::proto::OperatorDef;
 use crate::shape::{Dim, Shape, axis};
 use graphpiped_onnx_proto::{AttributeProto, DataType};
+use std::rc::Rc;
 
 /// An operator that is being translated.
 #[derive(Debug)]
@@ -48,8 +49,9 @@ impl<'a> Call<'a> {
     /// Ends with it: what it writes and has no translation is not to be read. Tells whether it fixes the number of
     /// rows.
     pub fn end(self) -> bool {
+        let operator: Rc<str> = self.operator.shown().into();
         for (blob, _) in self.operator.output.iter().zip(&self.written).filter(|(_, is_written)| !**is_written) {
-            self.graph.forget(blob, &self.operator.shown());
+            self.graph.forget(blob, &operator);
         }
         self.fixes_the_batch
     }
@@ -96,11 +98,16 @@ impl<'a> Call<'a> {
 
     /// A node that makes a value for another node.
     pub fn between(&mut self, kind: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
-        let name = self.graph.fresh(&self.operator.output.first().cloned().unwrap_or_default());
+        let output = self.operator.output.first().map_or("", String::as_str);
+        let name = self.graph.fresh(&output[..output.floor_char_boundary(STEM_BYTES)]);
         self.graph.node(kind, inputs, attributes, &[&name]);
         name
     }
 }
+
+/// Bytes of an output's name that the names of values between begin with, for people to see whose they are. An operator may
+/// need as many of them as it has inputs.
+const STEM_BYTES: usize = 32;
 
 /// Translates an operator.
 pub(crate) fn translate(call: &mut Call<'_>) -> Result<(), String> {
