@@ -19,6 +19,7 @@ use graphpiped_backend_api::Model;
 use graphpiped_memory::Pool;
 use graphpiped_transport::mailbox::Mailbox;
 use graphpiped_transport::reactor::{Control, Listener, ListenerKind, Reactor};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +28,10 @@ use std::time::{Duration, Instant};
 
 /// A daemon that serves.
 pub struct Running {
+    /// Where it listens: a Unix socket,
     pub socket: PathBuf,
+    /// and a port.
+    pub address: SocketAddr,
     control: Arc<Control>,
     threads: Vec<JoinHandle<()>>,
     _folder: tempfile::TempDir,
@@ -67,15 +71,20 @@ pub fn serve(model: Arc<dyn Model>, mode: InlineMode) -> Running {
     let control = daemon.control.clone();
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
-    let listener = UnixListener::bind(&socket).unwrap();
+    let unix = UnixListener::bind(&socket).unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap();
     let reactor = move || {
-        let listeners = vec![Listener { fd: listener.into(), kind: ListenerKind::Unix }];
+        let listeners = vec![
+            Listener { fd: unix.into(), kind: ListenerKind::Unix },
+            Listener { fd: tcp.into(), kind: ListenerKind::Tcp },
+        ];
         let (counters, control) = (daemon.counters[0].clone(), daemon.control.clone());
         let service = ReactorService::new(daemon, 0).unwrap();
         Reactor::new(&settings.limits, listeners, mailbox, counters, control, service).unwrap().run().unwrap();
     };
     let threads = vec![std::thread::spawn(move || executor.run()), std::thread::spawn(reactor)];
-    Running { socket, control, threads, _folder: folder }
+    Running { socket, address, control, threads, _folder: folder }
 }
 
 fn served(settings: &Settings, pool: &Pool, model: Arc<dyn Model>) -> Arc<Served> {

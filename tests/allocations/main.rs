@@ -1,25 +1,21 @@
-//! After start-up the data path calls no allocator: the whole daemon but its control plane answers requests over a Unix
-//! socket, and all calls of the process are counted meanwhile.
+//! After start-up the data path calls no allocator: the whole daemon but its control plane answers requests in frames over a Unix
+//! socket and over TCP, and in HTTP, and all calls of the process are counted meanwhile.
 //!
 //! A binary of its own, because the count is that of the process. The client is a part of it that calls no allocator
 //! either. What frameworks allocate with an allocator of their own is not seen: ONNX Runtime's is one of C++.
 #![forbid(unsafe_code)]
 
+mod client;
 mod daemon;
 mod model;
 
-use daemon::{Running, serve};
-use graphpipe_schema::DType;
-use graphpipe_schema::frame::{HEADER_BYTES, Header};
-use graphpipe_schema::reader::{Read as Message, Seen, Window, read_request};
-use graphpipe_schema::writer::{self, Content};
+use client::{Client, Door};
+use daemon::serve;
 use graphpiped::cli::InlineMode::{self, Always, Never};
 use graphpiped_backend_api::{Backend, Model, Options};
 use graphpiped_backend_onnx::{Locations, OnnxBackend, WANTED};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +24,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// What is asked, and how.
 struct Load<'a> {
+    door: Door,
     output: &'a str,
     /// Rows of a request, and elements of a row.
     shape: [i64; 2],
@@ -41,62 +38,6 @@ const WARM_UP: usize = 5;
 /// So many counts, of which the least is the result: threads meet as they like, so something may still find later that it
 /// needs more room than ever before. What a request costs would be in every count.
 const COUNTS: usize = 4;
-
-/// Frames as they go over the wire: `at_once` inferences.
-fn frames(load: &Load<'_>) -> Vec<u8> {
-    let payload = vec![0_u8; (load.shape[0] * load.shape[1] * 4) as usize];
-    let tensor =
-        writer::Tensor { dtype: DType::Float32, shape: &load.shape, content: Content::Payload(payload.len() as u32) };
-    let mut message = Vec::new();
-    let request = writer::InferRequest {
-        inputs: &[tensor],
-        output_names: &[load.output.as_bytes()],
-        ..writer::InferRequest::default()
-    };
-    writer::infer_request(&mut message, &request).unwrap();
-    message.extend(payload);
-    let Message::Infer(request) = read_request(Window::whole(&message)).unwrap() else { panic!("an inference") };
-    let Seen::Is(tensor) = request.input(0) else { panic!("it is all there") };
-    let Seen::Is(payload) = tensor.payload() else { panic!("it is all there") };
-    let (length, head) = (message.len() as u32, payload.start);
-    let frame = |id| [&Header { length, head, flags: 0, id }.write()[..], &message].concat();
-    (0..load.at_once as u64).flat_map(frame).collect()
-}
-
-/// A client that has everything it needs.
-struct Client {
-    stream: UnixStream,
-    frames: Vec<u8>,
-    replies: Vec<u8>,
-    at_once: usize,
-}
-
-impl Client {
-    /// Connects, and learns from the first reply how long replies are.
-    fn new(running: &Running, load: &Load<'_>) -> Client {
-        let mut stream = UnixStream::connect(&running.socket).unwrap();
-        let frames = frames(load);
-        stream.write_all(&frames[..frames.len() / load.at_once]).unwrap();
-        let mut header = [0; HEADER_BYTES];
-        stream.read_exact(&mut header).unwrap();
-        let header = Header::read(&header).unwrap();
-        assert_eq!(header.flags, 0, "no error");
-        let mut message = vec![0; header.length as usize];
-        stream.read_exact(&mut message).unwrap();
-        let replies = vec![0; load.at_once * (HEADER_BYTES + message.len())];
-        Client { stream, frames, replies, at_once: load.at_once }
-    }
-
-    /// Sends `at_once` requests and receives their replies, all of which are outputs.
-    fn round(&mut self) {
-        self.stream.write_all(&self.frames).unwrap();
-        self.stream.read_exact(&mut self.replies).unwrap();
-        for reply in self.replies.chunks_exact(self.replies.len() / self.at_once) {
-            let header = Header::read(reply[..HEADER_BYTES].try_into().unwrap()).unwrap();
-            assert_eq!((header.flags, header.length as usize), (0, reply.len() - HEADER_BYTES));
-        }
-    }
-}
 
 /// Calls of the allocator, of whatever kind, while the model answers this.
 fn calls(model: Arc<dyn Model>, mode: InlineMode, load: &Load<'_>) -> usize {
@@ -155,10 +96,16 @@ fn requests_are_answered_without_an_allocation_wherever_they_run_and_however_the
         for (mode, &at_once) in
             [Always, Never].into_iter().flat_map(|mode| at_once.iter().map(move |count| (mode, count)))
         {
-            let load = Load { output: &model.signature().outputs[0].name, shape, at_once, requests };
-            match calls(model.clone(), mode, &load) {
-                0 => {}
-                calls => wrong.push(format!("{name}, {mode:?}, {at_once} at once: {calls} calls for {requests}")),
+            for door in Door::ALL.into_iter().filter(|door| *door != Door::Http || at_once == 1) {
+                let load = Load { door, output: &model.signature().outputs[0].name, shape, at_once, requests };
+                match calls(model.clone(), mode, &load) {
+                    0 => {}
+                    calls => {
+                        wrong.push(format!(
+                            "{name}, {mode:?}, {door:?}, {at_once} at once: {calls} calls for {requests}"
+                        ));
+                    }
+                }
             }
         }
     }
