@@ -74,13 +74,14 @@ impl Client {
     pub fn round(&mut self) {
         self.stream.write_all(&self.requests).unwrap();
         self.stream.read_exact(&mut self.replies).unwrap();
-        // Of a frame, what stands before the id says how long it is and that it is no error; of HTTP, the status does.
-        const BEGINNING: usize = 16;
         for reply in self.replies.chunks_exact(self.first.len()) {
             assert_eq!(reply[..BEGINNING], self.first[..BEGINNING]);
         }
     }
 }
+
+/// Of a frame, what stands before the id says how long it is and that it is no error; of HTTP, the status does.
+const BEGINNING: usize = 16;
 
 /// An inference, and where its payload begins.
 fn message(load: &Load<'_>) -> (Vec<u8>, u32) {
