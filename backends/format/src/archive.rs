@@ -26,15 +26,16 @@ fn of_names(names: &[&str]) -> Result<Format, &'static str> {
     let inner: Vec<&str> = names.iter().map(|name| name.split_once('/').map_or(*name, |(_, rest)| rest)).collect();
     let has = |name: &str| names.contains(&name) || inner.contains(&name);
     let has_below = |folder: &str| names.iter().chain(&inner).any(|name| name.starts_with(folder));
-    if has_below("data/aotinductor/model/") {
+    // First of all, because a file may be called as a folder of the others is.
+    if has("data.pkl") && has("constants.pkl") && has_below("code/") {
+        Ok(Format::TorchScript)
+    } else if has_below("data/aotinductor/model/") {
         Ok(Format::AotInductor)
     } else if has_below("data/aotinductor/") {
         Err("is an AOTInductor package without a model that is called `model`; package it by that name")
     } else if has_below("models/") || has("serialized_exported_program.json") {
         Err("is a package of torch.export, for which libtorch has no interpreter; export the model to ONNX \
              (torch.onnx.export), or compile it (torch._inductor.aoti_compile_and_package)")
-    } else if has("data.pkl") && has("constants.pkl") && has_below("code/") {
-        Ok(Format::TorchScript)
     } else if has("data.pkl") {
         Err("holds weights only and no program, as torch.save writes it; make a program of the model with \
              torch.jit.script, or export it to ONNX (torch.onnx.export)")
@@ -62,6 +63,8 @@ mod tests {
         let script =
             ["m/data.pkl", "m/code/__torch__.py", "m/code/__torch__.py.debug_pkl", "m/constants.pkl", "m/version"];
         assert_eq!(of_names(&script), Ok(Format::TorchScript));
+        let called_as_a_folder = ["models/data.pkl", "models/constants.pkl", "models/code/__torch__.py"];
+        assert_eq!(of_names(&called_as_a_folder), Ok(Format::TorchScript));
         let weights = ["archive/data.pkl", "archive/byteorder", "archive/data/0", "archive/version"];
         assert!(why_not(&weights).starts_with("holds weights only and no program"));
         assert!(why_not(&["m/data.pkl", "m/constants.pkl"]).starts_with("holds weights only"), "there is no code");
