@@ -7,12 +7,12 @@
 //!                              └─► the dynamic section ──► names of libraries that it needs: those beside it are looked at, too
 //! ```
 //!
-//! Only what the linker could not load is refused, but for a neighbour that is spoilt while `LD_LIBRARY_PATH` has another one. What
-//! cannot be read, or is of a kind that is not known here, is left to the linker's words. Every number that is read is an offset
+//! Only what the linker could not load is refused, but for a neighbour that is spoilt while it has another one of that name: by
+//! `LD_LIBRARY_PATH`, or because somebody has loaded it. What cannot be read, or is of a kind that is not known here, is left to the linker's words. Every number that is read is an offset
 //! into the file, where a read beyond its end fails.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -27,7 +27,7 @@ pub(crate) fn check(path: &Path) -> Result<(), String> {
     }
     library.is_whole()?;
     // Whoever ended the copy of a folder has cut its last file, which need not be the one that is asked for.
-    for name in library.needs() {
+    for name in library.needs_from_its_folder() {
         let beside =
             Elf::open(&path.with_file_name(&name)).and_then(|beside| beside.map_or(Ok(()), |it| it.is_whole()));
         beside.map_err(|cause| format!("it needs {name}, which lies beside it: {cause}"))?;
@@ -46,8 +46,10 @@ struct Elf {
 impl Elf {
     /// `None` if there is nothing that can be read.
     fn open(path: &Path) -> Result<Option<Elf>, String> {
+        // Opening a pipe would wait for somebody to write into it.
+        let Some(metadata) = path.metadata().ok().filter(Metadata::is_file) else { return Ok(None) };
         let Ok(file) = File::open(path) else { return Ok(None) };
-        let (mut header, Ok(metadata)) = (Vec::new(), file.metadata()) else { return Ok(None) };
+        let mut header = Vec::new();
         if (&file).take(HEADER_BYTES).read_to_end(&mut header).is_err() {
             return Ok(None);
         }
@@ -63,7 +65,9 @@ impl Elf {
     fn is_whole(&self) -> Result<(), String> {
         let Some(place) = self.segments_place() else { return Ok(()) };
         let segments = self.segments();
-        let ends = segments.iter().filter(|segment| segment.kind == LOADED).map(|segment| segment.file.end);
+        // Of one that has nothing in the file nothing is mapped, wherever it says that it begins.
+        let mapped = segments.iter().filter(|segment| segment.kind == LOADED && !segment.file.is_empty());
+        let ends = mapped.map(|segment| segment.file.end);
         // The table is mapped as well.
         let wanted = ends.max().unwrap_or(place.end);
         if wanted > self.bytes { Err(cut_short(wanted, self.bytes)) } else { Ok(()) }
@@ -88,8 +92,8 @@ impl Elf {
         table.unwrap_or_default().chunks_exact(SEGMENT_BYTES as usize).filter_map(segment).collect()
     }
 
-    /// The names of the libraries that the linker loads with it. Of a file that is whole.
-    fn needs(&self) -> Vec<String> {
+    /// The names of the libraries that the linker loads with it, if it looks for them in its own folder. Of a file that is whole.
+    fn needs_from_its_folder(&self) -> Vec<String> {
         let segments = self.segments();
         let dynamic = segments.iter().find(|segment| segment.kind == DYNAMIC).map(|segment| segment.file.clone());
         let dynamic = dynamic.filter(|place| place.end - place.start <= DYNAMIC_BYTES_MAX);
@@ -108,16 +112,23 @@ impl Elf {
             segments.iter().find_map(has_it)
         };
         let Some(names) = of(NAMES).next().and_then(in_file) else { return Vec::new() };
-        of(NEEDED).filter_map(|offset| self.name(names.checked_add(offset)?)).collect()
+        let text = |offset: u64| self.text(names.checked_add(offset)?);
+        let is_own = |folder: &str| {
+            matches!(folder.trim_end_matches('/'), "$ORIGIN" | "${ORIGIN}" | "$ORIGIN/." | "${ORIGIN}/.")
+        };
+        let mut paths = SEARCHED.into_iter().flat_map(of).filter_map(text);
+        if !paths.any(|paths| paths.split(':').any(is_own)) {
+            return Vec::new();
+        }
+        // One with a path is no neighbour.
+        of(NEEDED).filter_map(text).filter(|name| !name.is_empty() && !name.contains('/')).collect()
     }
 
-    /// The name that stands there.
-    fn name(&self, start: u64) -> Option<String> {
-        let mut bytes = vec![0; NAME_BYTES_MAX.min(self.bytes.checked_sub(start)?) as usize];
+    /// The text that stands there, or its beginning.
+    fn text(&self, start: u64) -> Option<String> {
+        let mut bytes = vec![0; TEXT_BYTES_MAX.min(self.bytes.checked_sub(start)?) as usize];
         self.file.read_exact_at(&mut bytes, start).ok()?;
-        let name = bytes.split(|byte| *byte == 0).next()?;
-        // One with a path is no neighbour.
-        String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty() && !name.contains('/'))
+        String::from_utf8(bytes.split(|byte| *byte == 0).next()?.to_vec()).ok()
     }
 
     /// Bytes of the file, if all of them are there.
@@ -149,11 +160,13 @@ const LOADED: u64 = 1;
 const DYNAMIC: u64 = 2;
 /// A thousand times what libraries have, which is some dozens of entries.
 const DYNAMIC_BYTES_MAX: u64 = 1 << 20;
-/// In that segment: a library that is needed, by the place of its name among the names, and the address of the names.
+/// In that segment: a library that is needed, by the place of its name among the names; the address of the names; and where
+/// libraries are looked for, in the older and in the newer form.
 const NEEDED: u64 = 1;
 const NAMES: u64 = 5;
-/// The longest name that a file can have, and its end.
-const NAME_BYTES_MAX: u64 = 256;
+const SEARCHED: [u64; 2] = [15, 29];
+/// Longer than any name of a file, and than most lists of folders.
+const TEXT_BYTES_MAX: u64 = 4096;
 
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,7 +290,11 @@ mod tests {
         };
         cc(&["-o", "libneeded.so", "needed.c"]);
         cc(&["-o", "library.so", "library.c", "-L.", "-lneeded", "-Wl,-rpath,$ORIGIN"]);
-        assert_eq!(Elf::open(&path("library.so")).expect("it is one").expect("it is there").needs()[0], "libneeded.so");
+        cc(&["-o", "elsewhere.so", "library.c", "-L.", "-lneeded"]);
+        assert_eq!(
+            Elf::open(&path("library.so")).expect("it is one").expect("it is there").needs_from_its_folder()[0],
+            "libneeded.so"
+        );
         assert_eq!(check(&path("library.so")), Ok(()));
         let whole = std::fs::read(path("libneeded.so")).expect("it is there");
         std::fs::write(path("libneeded.so"), &whole[..5000]).expect("it can be written");
@@ -286,9 +303,35 @@ mod tests {
             why.starts_with("it needs libneeded.so, which lies beside it: it is cut short: it has 5000 bytes"),
             "{why}"
         );
+        // One that is not looked for there may be spoilt.
+        assert_eq!(check(&path("elsewhere.so")), Ok(()));
         // Somebody else may have it.
         std::fs::remove_file(path("libneeded.so")).expect("it is there");
         assert_eq!(check(&path("library.so")), Ok(()));
+    }
+
+    /// The kind of a segment that says whether the stack may be run.
+    const STACK: u32 = 0x6474_e551;
+
+    #[test]
+    fn a_segment_that_has_nothing_in_the_file_may_begin_anywhere() {
+        let (_folder, library) = spoilt(|bytes| {
+            let table = u64::from_ne_bytes(bytes[32..40].try_into().expect("eight")) as usize;
+            let count = usize::from(u16::from_ne_bytes(bytes[56..58].try_into().expect("two")));
+            let is_stack = |place: &usize| bytes[*place..place + 4] == STACK.to_ne_bytes();
+            let place =
+                (0..count).map(|index| table + index * SEGMENT_BYTES as usize).find(is_stack).expect("it has one");
+            // Three pages of zeros, far behind all others, in memory as in the file.
+            bytes[place..place + 4].copy_from_slice(&1_u32.to_ne_bytes());
+            for (at, number) in
+                [(8, 0x40_0000_u64), (16, 0x40_0000), (24, 0x40_0000), (32, 0), (40, 0x3000), (48, 0x1000)]
+            {
+                bytes[place + at..place + at + 8].copy_from_slice(&number.to_ne_bytes());
+            }
+        });
+        assert_eq!(check(&library), Ok(()));
+        // SAFETY: it has no code that is run when it is loaded.
+        drop(unsafe { libloading::Library::new(&library) }.expect("the linker loads it"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The shared library of a framework: where it is looked for, and why it cannot be loaded, in words for the operator.
 //!
 //! Each backend says what it wants ([`Wanted`]), tries what [`Locations`] finds, and decides itself whether it will do. Of
-//! what is in a library, only its header (`elf`) and the functions that tell its version (`version`) are known here. How one is
+//! what is in a library, only what the linker needs of it (`elf`) and the functions that tell its version (`version`) are known here. How one is
 //! installed never will be.
 
 mod elf;
