@@ -11,7 +11,6 @@ mod slices;
 mod slots;
 
 pub use batch::{Runner, run_batch};
-pub use call::not_opened;
 
 use crate::cost::Learner;
 use crate::lanes::common_rows;

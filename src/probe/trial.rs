@@ -4,12 +4,11 @@
 //! here is fast, and nothing outlives the probe.
 
 use crate::faults;
-use crate::run::not_opened;
 use crate::units::ByteSize;
 use fastrand::Rng;
 use graphpipe_schema::{DType, Shape};
 use graphpiped_backend_api::{
-    Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, OutputSlot, Prepared, Produced, Signature,
+    Dim, Elements, Input, Inputs, Instance, Keep, Kept, Model, OutputSlot, Prepared, Produced, RunError, Signature,
 };
 use half::{bf16, f16};
 use std::sync::Arc;
@@ -271,7 +270,7 @@ impl<'m> Runner<'m> {
         let result = faults::guarded(|| {
             let instance = match instance {
                 Some(instance) => instance,
-                None => instance.insert(model.instance().map_err(not_opened)?),
+                None => instance.insert(model.instance().map_err(RunError::from)?),
             };
             instance.run(&Inputs::new(&inputs, batch), &mut slots)
         });

@@ -3,7 +3,7 @@
 use crate::faults;
 use crate::model::Served;
 use graphpipe_schema::Code;
-use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OpenError, OutputSlot, Produced, RunError};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, OutputSlot, Produced, RunError};
 use graphpiped_transport::service::Refusal;
 
 /// Runs the framework's code. An instance that panicked is dropped and made anew for the next run.
@@ -16,7 +16,7 @@ pub(super) fn call(
     let result = faults::guarded(|| {
         let instance = match instance {
             Some(instance) => instance,
-            None => instance.insert(served.model.instance().map_err(not_opened)?),
+            None => instance.insert(served.model.instance().map_err(RunError::from)?),
         };
         instance.run(inputs, slots)
     });
@@ -50,15 +50,6 @@ fn copied(inputs: &Inputs<'_>, slots: &[OutputSlot<'_>]) -> u64 {
         _ => 0,
     };
     (inputs.iter().map(input).sum::<usize>() + slots.iter().map(output).sum::<usize>()) as u64
-}
-
-/// A run that needs an instance and cannot have one.
-pub fn not_opened(error: OpenError) -> RunError {
-    match error {
-        OpenError::Framework(message) => RunError::Framework(message),
-        OpenError::Model(message) => RunError::Model(message),
-        OpenError::Machine(message) => RunError::Machine(message),
-    }
 }
 
 /// What a client is told of a run that failed.

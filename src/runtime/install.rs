@@ -101,9 +101,17 @@ pub fn make_readable(folder: &Path) -> io::Result<()> {
     }
     folder.parent().map_or(Ok(()), make_readable)?;
     match fs::create_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        made => made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755))),
+        // By somebody else, who may never come to its mode; whose folder it is, he may.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
+            let _ = open_to_all(folder);
+            Ok(())
+        }
+        made => made.and_then(|()| open_to_all(folder)),
     }
+}
+
+fn open_to_all(folder: &Path) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(0o755))
 }
 
 fn make(made: Made<'_>, folder: &Path) -> io::Result<()> {

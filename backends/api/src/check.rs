@@ -40,9 +40,13 @@ pub fn outputs(signature: &Signature, slots: &[OutputSlot<'_>]) -> Result<(), Ru
 /// Whether an input is of the type and shape that the signature says, with values that the type has. How many bytes it has is
 /// not looked at: see [`sized`].
 pub fn input(spec: &TensorSpec, input: &Input<'_>) -> Result<(), RunError> {
-    let is_text = matches!(input.elements, Elements::Strings(_));
-    if input.dtype != spec.dtype || is_text != (spec.dtype == DType::String) {
-        return Err(of(spec, &format!("it is {}, and the model takes {}", input.dtype, spec.dtype)));
+    // What its elements are counts, whatever it says of itself.
+    let came = match input.elements {
+        Elements::Strings(_) => DType::String,
+        Elements::Bytes(_) => input.dtype,
+    };
+    if came != spec.dtype {
+        return Err(of(spec, &format!("it is {came}, and the model takes {}", spec.dtype)));
     }
     if !spec.admits(input.shape) {
         return Err(of(spec, &format!("its shape is {:?}, and the model takes {spec}", input.shape)));

@@ -2,6 +2,7 @@
 //!
 //! Everything here borrows or hands over; nothing is copied, and nothing here knows what the bytes mean.
 
+use crate::OpenError;
 use graphpipe_schema::{DType, Shape};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -191,6 +192,17 @@ pub enum RunError {
     /// There was not enough of something, such as memory: later, perhaps.
     #[error("{0}")]
     Machine(String),
+}
+
+/// Of an instance that a run wanted, and that could not be made.
+impl From<OpenError> for RunError {
+    fn from(error: OpenError) -> RunError {
+        match error {
+            OpenError::Model(message) => RunError::Model(message),
+            OpenError::Framework(message) => RunError::Framework(message),
+            OpenError::Machine(message) => RunError::Machine(message),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! All three may have something before these names, such as `squeezenet.predict_net.pb`, the same for all of them.
 
 use crate::net;
+use graphpiped_backend_api::one_line;
 use graphpiped_model_format::{Unread, content};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +101,7 @@ fn why(unread: &Unread) -> String {
     }
 }
 
-/// Puts the path before the cause.
+/// Puts the path before the cause, which names what a file says.
 pub(crate) fn of(path: &Path) -> impl Fn(String) -> String {
-    move |cause| format!("{}: {cause}", path.display())
+    move |cause| format!("{}: {}", path.display(), one_line(&cause))
 }

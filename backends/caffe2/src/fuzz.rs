@@ -3,8 +3,8 @@
 
 use crate::fill::{Room, is_fill};
 use crate::net::{self, Net};
+use crate::translate;
 use crate::value_info::{self, Declared};
-use crate::{one_line, translate};
 use graphpiped_backend_api::Options;
 use graphpiped_onnx_proto::{DataType, Message, ModelProto};
 
@@ -64,7 +64,7 @@ fn is_bounded(model: &ModelProto, net: &[u8]) {
 
 /// What is shown of a message is one line that has a remedy, or words of the net's own.
 fn is_told(message: &str) {
-    let message = one_line(message);
+    let message = graphpiped_backend_api::one_line(message);
     assert!(!message.is_empty() && !message.contains(char::is_control), "{message:?}");
 }
 

@@ -29,7 +29,7 @@ mod wire;
 
 use files::{Files, INIT_BYTES_MAX, PREDICT_BYTES_MAX, VALUE_INFO_BYTES_MAX, of};
 use fill::Room;
-use graphpiped_backend_api::{Backend, Model, OpenError, Options, one_line};
+use graphpiped_backend_api::{Backend, Model, OpenError, Options};
 use graphpiped_backend_onnx::{Locations, OnnxBackend};
 use graphpiped_onnx_proto::Message;
 use net::Net;
@@ -58,10 +58,8 @@ impl Backend for Caffe2Backend {
     /// Opens the net in a folder, or the one of a `predict_net.pb`.
     fn open(&self, path: &Path, options: &Options) -> Result<Arc<dyn Model>, OpenError> {
         options.only(&path.display().to_string(), "a net of Caffe2", &["inputs", "outputs"])?;
-        // Messages name what a file says.
-        let refused = |message: String| OpenError::Model(one_line(&message));
-        let files = Files::find(path).map_err(refused)?;
-        let model = translated(&files, options).map_err(refused)?;
+        let files = Files::find(path).map_err(OpenError::Model)?;
+        let model = translated(&files, options).map_err(OpenError::Model)?;
         self.onnx.open_bytes(&files.predict, &model, options)
     }
 }

@@ -7,9 +7,7 @@ use crate::socket::{Descriptors, Mailbag, Socket};
 use crate::wire::run::{Answer, Given, OutputPlace, Place, Run};
 use crate::wire::{Garbage, MESSAGE_BYTES_MAX, read_strings, write_strings};
 use graphpipe_schema::{DType, Shape};
-use graphpiped_backend_api::{
-    Elements, Input, Inputs, Instance, Model, OpenError, OutputSlot, Prepared, Produced, RunError,
-};
+use graphpiped_backend_api::{Elements, Input, Inputs, Instance, Model, OutputSlot, Prepared, Produced, RunError};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -174,7 +172,7 @@ impl<'h> Runner<'h> {
     fn call(&mut self, run: &Run, inputs: &Inputs<'_>) -> Result<SmallVec<[Option<Produced>; 2]>, Failed> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
-            none => none.insert(self.host.instance(self.model).map_err(not_made)?),
+            none => none.insert(self.host.instance(self.model).map_err(RunError::from)?),
         };
         let ranges = run.outputs.iter().map(|output| output.prepared.as_ref().map(|(_, range)| range.clone()));
         let parts = match &mut self.prepared {
@@ -282,12 +280,4 @@ fn room(end: &mut usize, bytes: usize) -> Range<usize> {
     let start = end.next_multiple_of(ALIGN);
     *end = start + bytes;
     start..*end
-}
-
-fn not_made(error: OpenError) -> RunError {
-    match error {
-        OpenError::Framework(message) => RunError::Framework(message),
-        OpenError::Model(message) => RunError::Model(message),
-        OpenError::Machine(message) => RunError::Machine(message),
-    }
 }
