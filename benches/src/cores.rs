@@ -18,17 +18,39 @@ pub fn pin(core: usize) -> Result<()> {
 
 /// Moves all threads of a process to a core. Threads that they start from now on begin there.
 pub fn pin_process(process: u32, core: usize) -> Result<()> {
-    for task in std::fs::read_dir(format!("/proc/{process}/task")).context("the threads of the server")? {
-        let name = task?.file_name();
-        let thread = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        let thread = thread.with_context(|| format!("{} is not a thread", name.display()))?;
-        match sched_setaffinity(Some(thread), &only(&[core])) {
-            // A thread that has ended needs no core.
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => return Err(error).with_context(|| format!("core {core} for a thread of the server")),
+    threads_of(process)?.into_iter().try_for_each(|thread| pin_thread(thread, core))
+}
+
+/// Moves those threads of a process to a core that are not kept to another one already.
+pub fn pin_others(process: u32, kept: usize, core: usize) -> Result<()> {
+    for thread in threads_of(process)? {
+        match sched_getaffinity(Some(thread)) {
+            Ok(set) if set.is_set(kept) && set.count() == 1 => {}
+            Ok(_) => pin_thread(thread, core)?,
+            // It has ended.
+            Err(Errno::SRCH) => {}
+            Err(error) => return Err(error).context("the cores of a thread of the server"),
         }
     }
     Ok(())
+}
+
+fn threads_of(process: u32) -> Result<Vec<Pid>> {
+    let mut threads = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{process}/task")).context("the threads of the server")? {
+        let name = task?.file_name();
+        let thread = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        threads.push(thread.with_context(|| format!("{} is not a thread", name.display()))?);
+    }
+    Ok(threads)
+}
+
+fn pin_thread(thread: Pid, core: usize) -> Result<()> {
+    match sched_setaffinity(Some(thread), &only(&[core])) {
+        // A thread that has ended needs no core.
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("core {core} for a thread of the server")),
+    }
 }
 
 fn only(cores: &[usize]) -> CpuSet {

@@ -50,12 +50,14 @@ impl Daemon {
         Daemon::start_on(&bench.cores, companion::command(&bench.daemon)?, arguments)
     }
 
-    /// Starts the daemon of this run so that models alone run on the server's core, and its other threads where the scheduler
-    /// sees fit.
+    /// Starts the daemon of this run so that models alone run on the server's core, and its other threads on the client's.
     pub fn start_around_its_core(bench: &Bench, arguments: &[&str]) -> Result<Daemon> {
         let cpus = bench.server_core.to_string();
         let flags = ["--inline", "never", "--cpus", cpus.as_str()];
-        Daemon::start_on(&bench.cores, companion::command(&bench.daemon)?, &[&flags, arguments].concat())
+        let command = companion::command(&bench.daemon)?;
+        let daemon = Daemon::start_on(&bench.cores, command, &[&flags, arguments].concat())?;
+        cores::pin_others(daemon.pid(), bench.server_core, bench.client_core)?;
+        Ok(daemon)
     }
 
     /// Starts the daemon of this run on the core where it stays: it knows that it has but one, and does not spin there while

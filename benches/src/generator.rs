@@ -28,6 +28,8 @@ pub struct Paced {
     pub errors: BTreeMap<String, u64>,
     /// Requests that should have been sent.
     pub intended: u64,
+    /// Whether the generator says that it was late by itself.
+    pub is_client_bound: bool,
 }
 
 /// What to ask whom.
@@ -237,6 +239,7 @@ fn read_paced(report: &Value) -> Result<Paced> {
         right: right.round() as u64,
         errors: errors.iter().map(|(kind, count)| (kind.clone(), count.as_u64().unwrap_or_default())).collect(),
         intended: number(round, "intended")? as u64,
+        is_client_bound: !round["generator"]["bottleneck"].is_null(),
     })
 }
 
