@@ -54,8 +54,8 @@ impl HostProgram {
 pub struct Budgeted(pub Pool);
 
 impl Budget for Budgeted {
-    fn count(&self, bytes: usize) -> Option<Counted> {
-        self.0.count(bytes).ok().map(Counted::new)
+    fn count(&self, bytes: usize) -> Result<Counted, String> {
+        self.0.count(bytes).map(Counted::new).map_err(|exhausted| exhausted.to_string())
     }
 }
 

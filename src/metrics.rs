@@ -100,8 +100,15 @@ fn memory(page: &mut Text, daemon: &Daemon) {
     let apart = daemon.counters.iter().map(|counters| counters.rows_set_apart.get()).sum();
     page.one("graphpiped_rows_set_apart_total", "counter", "Requests of slow senders that left their rows.", apart);
     page.one("graphpiped_memory_budget_bytes", "gauge", "What --memory allows.", stats.budget_bytes);
-    page.one("graphpiped_memory_mapped_bytes", "gauge", "Lanes, and buffers in use or idle.", stats.mapped_bytes);
+    page.one(
+        "graphpiped_memory_mapped_bytes",
+        "gauge",
+        "Lanes, buffers in use or idle, and what isolated runs need.",
+        stats.mapped_bytes,
+    );
     page.one("graphpiped_memory_lanes_bytes", "gauge", "Set aside for lanes.", stats.set_aside_bytes);
+    let help = "What runs of isolated models need beyond the usual.";
+    page.one("graphpiped_memory_isolated_bytes", "gauge", help, stats.counted_bytes);
     page.one("graphpiped_memory_in_use_bytes", "gauge", "Buffers in use.", stats.in_use_bytes);
     page.one("graphpiped_memory_mapped_total", "counter", "Buffers mapped.", stats.mapped_total);
     page.one("graphpiped_memory_unmapped_total", "counter", "Buffers unmapped.", stats.unmapped_total);

@@ -6,55 +6,69 @@
 //! without leave the work is done like any other.
 //!
 //! A policy is a thread's own, and a thread that is made begins with its maker's. Those that a framework has made meanwhile are
-//! put back with the others. Where all cores are busy nothing is left for such work, so it has its share after a while.
+//! put back with the others, and again when the model is first used, because one that is being made is in no list yet. Where all
+//! cores are busy nothing is left for such work, so it has its share after a while.
 
 use std::io;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread::Builder;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-/// For how long work takes what others leave. What goes well takes less on a core that is half idle; what does not is worth
-/// being noticed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For how long work takes what others leave. Opening a model takes less where a core is half idle; where none is, the model
+/// should be served again soon.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Does something in the background.
 pub(crate) fn in_background<T>(act: impl FnOnce() -> T) -> T {
-    in_background_for(PATIENCE, act)
+    let _background = Background::begin(PATIENCE);
+    act()
 }
 
-fn in_background_for<T>(patience: Duration, act: impl FnOnce() -> T) -> T {
-    let Some(before) = policy(THIS).filter(|before| may_come_back_to(*before)) else { return act() };
-    let (ended, end) = channel::<()>();
-    let watch = move || {
-        if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            put_back(before);
+/// Begun, and ended when it is dropped.
+struct Background(Option<(Sender<()>, JoinHandle<()>)>);
+
+impl Background {
+    fn begin(patience: Duration) -> Background {
+        if !may_come_back() {
+            return Background(None);
         }
-    };
-    // Made now, while whatever is made has the usual policy.
-    let Ok(watcher) = Builder::new().name("background".into()).spawn(watch) else { return act() };
-    // Nothing is worse than before if it fails.
-    let _ = set_policy(THIS, libc::SCHED_IDLE);
-    let outcome = act();
-    drop(ended);
-    // It neither panics nor waits.
-    let _ = watcher.join();
-    put_back(before);
-    outcome
-}
-
-/// Whether a thread that takes what others leave can have this policy again.
-fn may_come_back_to(before: i32) -> bool {
-    if before != libc::SCHED_OTHER && before != libc::SCHED_BATCH {
-        return false;
+        let (ended, end) = channel::<()>();
+        let watch = move || {
+            if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                put_back();
+            }
+        };
+        // Made now, while whatever is made has the usual policy.
+        let Ok(watcher) = Builder::new().name("background".into()).spawn(watch) else { return Background(None) };
+        // Nothing is worse than before if it fails.
+        let _ = set_policy(THIS, libc::SCHED_IDLE);
+        Background(Some((ended, watcher)))
     }
-    let there_and_back = move || set_policy(THIS, libc::SCHED_IDLE).and_then(|()| set_policy(THIS, before)).is_ok();
-    Builder::new().spawn(there_and_back).is_ok_and(|thread| thread.join().unwrap_or(false))
 }
 
-/// Gives all threads this policy that take what others leave. One that is made meanwhile may be missed, but then its maker was
-/// found, and all are looked at again.
-fn put_back(before: i32) {
-    let is_put_back = |thread: &i32| policy(*thread) == Some(libc::SCHED_IDLE) && set_policy(*thread, before).is_ok();
+impl Drop for Background {
+    fn drop(&mut self) {
+        let Some((ended, watcher)) = self.0.take() else { return };
+        drop(ended);
+        // It neither panics nor waits.
+        let _ = watcher.join();
+        put_back();
+    }
+}
+
+/// Whether a thread of the usual policy that takes what others leave can have the usual one again.
+fn may_come_back() -> bool {
+    let there_and_back =
+        || set_policy(THIS, libc::SCHED_IDLE).and_then(|()| set_policy(THIS, libc::SCHED_OTHER)).is_ok();
+    policy(THIS) == Some(libc::SCHED_OTHER)
+        && Builder::new().spawn(there_and_back).is_ok_and(|thread| thread.join().unwrap_or(false))
+}
+
+/// Gives all threads the usual policy that take what others leave.
+pub(crate) fn put_back() {
+    let is_put_back =
+        |thread: &i32| policy(*thread) == Some(libc::SCHED_IDLE) && set_policy(*thread, libc::SCHED_OTHER).is_ok();
+    // Those that were found may have made others meanwhile.
     while threads().iter().filter(|thread| is_put_back(thread)).count() > 0 {}
 }
 
@@ -96,9 +110,17 @@ mod tests {
         TURN.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The policy that this thread should have in the background: it needs leave.
+    /// The policy that this thread should have in the background: it needs leave, which is the capability 23 or a limit of 20
+    /// (capabilities(7), getrlimit(2): 20 is the nice value 0).
     fn expected() -> i32 {
-        if may_come_back_to(libc::SCHED_OTHER) { libc::SCHED_IDLE } else { libc::SCHED_OTHER }
+        let read = |file: &str, line: &str| {
+            let text = std::fs::read_to_string(file).expect("it is there");
+            let line = text.lines().find_map(|found| found.strip_prefix(line)).expect("it has this line").to_string();
+            line.split_whitespace().next().expect("a word").to_string()
+        };
+        let capabilities = u64::from_str_radix(&read("/proc/self/status", "CapEff:"), 16).expect("a number");
+        let nice: u64 = read("/proc/self/limits", "Max nice priority").parse().unwrap_or(u64::MAX);
+        if capabilities & 1 << 23 != 0 || nice >= 20 { libc::SCHED_IDLE } else { libc::SCHED_OTHER }
     }
 
     #[test]
@@ -131,13 +153,11 @@ mod tests {
     #[test]
     fn work_that_takes_too_long_has_its_share() {
         let _alone = alone();
-        let found = in_background_for(Duration::from_millis(1), || {
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while policy(THIS) != Some(libc::SCHED_OTHER) && Instant::now() < deadline {
-                std::thread::yield_now();
-            }
-            policy(THIS)
-        });
-        assert_eq!(found, Some(libc::SCHED_OTHER));
+        let _background = Background::begin(Duration::from_millis(1));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while policy(THIS) != Some(libc::SCHED_OTHER) {
+            assert!(Instant::now() < deadline, "it has its share never");
+            std::thread::yield_now();
+        }
     }
 }

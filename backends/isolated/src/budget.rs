@@ -5,8 +5,8 @@
 
 /// A budget of bytes for tensors.
 pub trait Budget: Send + Sync {
-    /// Counts so many bytes until what this returns is dropped; `None` if there are not so many left.
-    fn count(&self, bytes: usize) -> Option<Counted>;
+    /// Counts so many bytes until what this returns is dropped. Otherwise: why that cannot be, and what to do.
+    fn count(&self, bytes: usize) -> Result<Counted, String>;
 }
 
 /// A part of a budget, given back when this is dropped.
@@ -47,10 +47,11 @@ pub(crate) mod tests {
     }
 
     impl Budget for Bytes {
-        fn count(&self, bytes: usize) -> Option<Counted> {
+        fn count(&self, bytes: usize) -> Result<Counted, String> {
             let less = |left: usize| left.checked_sub(bytes);
-            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).ok()?;
-            Some(Counted::new(Part(Arc::clone(&self.0), bytes)))
+            let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            counted.map_err(|left| format!("{bytes} of {left}"))?;
+            Ok(Counted::new(Part(Arc::clone(&self.0), bytes)))
         }
     }
 

@@ -7,7 +7,7 @@
 mod kept;
 mod run;
 
-use crate::background::in_background;
+use crate::background::{in_background, put_back};
 use crate::memory::View;
 use crate::socket::{Mailbag, Socket};
 use crate::wire::control::{FromProcess, Opened, ToProcess};
@@ -145,6 +145,7 @@ impl Host {
 
     /// Makes an instance and does its runs, until the daemon does not need it any more.
     fn run_instance(&self, model: &dyn Model, socket: &Socket) {
+        put_back();
         let (answer, instance) = match self.instance(model) {
             Ok(instance) => (Answer::Ready, Some(instance)),
             Err(error) => (Answer::NotReady(error), None),

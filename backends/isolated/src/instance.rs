@@ -88,11 +88,7 @@ enum NoLink {
 
 impl From<NoLink> for RunError {
     fn from((NoLink::Refused(error) | NoLink::NoProcess(error)): NoLink) -> RunError {
-        match error {
-            OpenError::Framework(message) => RunError::Framework(message),
-            OpenError::Model(message) => RunError::Model(message),
-            OpenError::Machine(message) => RunError::Machine(message),
-        }
+        error.into()
     }
 }
 
@@ -154,7 +150,10 @@ impl IsolatedInstance {
         drop(descriptors);
         let (given, is_kept) = answer(&self.owner, link, &mut self.mailbag, &mut self.message)?;
         if is_kept {
-            link.connection.kept.keep(run.id, inputs.keep(), link.inputs.take());
+            // The process has the memory by a mapping of its own; here it is only counted.
+            let copies = link.inputs.take().map(|area| self.owner.0.budget.count(area.bytes())).transpose();
+            let copies = copies.map_err(|_| Garbage("it keeps more inputs than the memory budget has room for"))?;
+            link.connection.kept.keep(run.id, inputs.keep(), copies);
         }
         let asked = Asked { inputs, places: &run.outputs, budget: &*self.owner.0.budget };
         let given = given.map_err(Failed::Run)?;
@@ -309,7 +308,7 @@ fn answer(
     mailbag: &mut Mailbag,
     message: &mut Vec<u8>,
 ) -> Result<(Outcome, bool), Failed> {
-    let mut has_room = false;
+    let (mut has_room, mut refused) = (false, None);
     loop {
         let (bytes, _) = link.socket.receive(mailbag).map_err(|error| Failed::of(&error))?;
         if bytes.is_empty() {
@@ -317,13 +316,24 @@ fn answer(
         }
         match Answer::read(bytes)? {
             Answer::Done { outputs, is_kept } => return Ok((Ok(outputs), is_kept)),
-            Answer::Failed { error, is_kept } => return Ok((Err(error), is_kept)),
+            Answer::Failed { error, is_kept } => {
+                // The process knows only that there was none.
+                let error = match (error, refused) {
+                    (RunError::Machine(_), Some(why)) => RunError::Machine(format!("no memory for the outputs: {why}")),
+                    (error, _) => error,
+                };
+                return Ok((Err(error), is_kept));
+            }
             Answer::Room(bytes) if !has_room => {
                 has_room = true;
                 // The one before it is not needed any more, and is not counted beside it.
                 link.lent = None;
-                let wanted = (bytes <= LENT_BYTES_MAX).then_some(bytes);
-                let room = wanted.and_then(|bytes| Area::to_be_written(bytes, &*owner.0.budget).ok());
+                let room = if bytes > LENT_BYTES_MAX {
+                    Err(format!("they have {bytes} bytes, and a reply at most {LENT_BYTES_MAX}"))
+                } else {
+                    Area::to_be_written(bytes, &*owner.0.budget).map_err(|error| error.to_string())
+                };
+                let room = room.map_err(|why| refused = Some(why)).ok();
                 message.clear();
                 message.extend_from_slice(&room.as_ref().map_or(0, Area::bytes).to_le_bytes());
                 let descriptors: SmallVec<[BorrowedFd<'_>; 2]> = room.iter().map(Area::descriptor).collect();

@@ -1,7 +1,7 @@
 //! Inputs that a framework in another process goes on referring to when the run is over: they stay as they are until it says that
 //! it does not any more, or is gone.
 
-use crate::memory::Area;
+use crate::budget::Counted;
 use crate::wire::Garbage;
 use graphpiped_backend_api::Kept;
 use std::collections::{HashMap, HashSet};
@@ -13,8 +13,9 @@ pub(crate) struct KeptRuns(Mutex<Runs>);
 
 #[derive(Default)]
 struct Runs {
-    /// By the run: the inputs that the caller has, and the area that copies of them lie in. Only held.
-    held: HashMap<u64, (Kept, Option<Area>)>,
+    /// By the run: the inputs that the caller has, and the part of the budget that copies of them take, which only the process
+    /// sees any more. Only held.
+    held: HashMap<u64, (Kept, Option<Counted>)>,
     /// Runs of which it was said that they are released before their answer was read, which came another way.
     early: HashSet<u64>,
     /// Whether the process is gone, and refers to nothing.
@@ -26,10 +27,10 @@ const EARLY_MAX: usize = 1024;
 
 impl KeptRuns {
     /// Keeps the inputs of a run until it is released.
-    pub fn keep(&self, run: u64, kept: Kept, area: Option<Area>) {
+    pub fn keep(&self, run: u64, kept: Kept, copies: Option<Counted>) {
         let mut runs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !runs.is_over && !runs.early.remove(&run) {
-            runs.held.insert(run, (kept, area));
+            runs.held.insert(run, (kept, copies));
         }
     }
 
@@ -62,6 +63,7 @@ impl KeptRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
     use crate::budget::tests::Bytes;
     use std::sync::Arc;
 
@@ -70,7 +72,7 @@ mod tests {
         let (kept, memory) = (KeptRuns::default(), Arc::new(()));
         let references = || Arc::strong_count(&memory) - 1;
         kept.keep(1, memory.clone(), None);
-        kept.keep(2, memory.clone(), Some(Area::to_be_read(1, &Bytes::new(0)).expect("memory")));
+        kept.keep(2, memory.clone(), Some(Bytes::new(1).count(1).expect("a byte")));
         assert_eq!(references(), 2);
         kept.release(1).expect("it was kept");
         assert_eq!(references(), 1);

@@ -20,6 +20,8 @@ use std::ptr::NonNull;
 
 /// The smallest area: small enough to be had for every instance.
 const AREA_BYTES_MIN: usize = 64 << 10;
+/// As large as a page is on any machine.
+const PAGE_BYTES: usize = 64 << 10;
 /// The largest area that is kept when its run is over. Both sides go by it, without a word.
 const AREA_KEPT_BYTES_MAX: usize = 16 << 20;
 /// What an instance has of them between its runs, at the most: for inputs, for outputs, and for those that are lent.
@@ -32,11 +34,12 @@ pub(crate) fn is_for_next_run(bytes: usize) -> bool {
     bytes <= AREA_KEPT_BYTES_MAX
 }
 
-/// A part of the budget, or that it has not so much.
-fn counted(budget: &dyn Budget, bytes: usize) -> io::Result<Counted> {
-    budget
-        .count(bytes)
-        .ok_or_else(|| io::Error::other(format!("the memory budget has no {bytes} bytes left; raise --memory")))
+/// A part of the budget, or why there is none. /// What is smaller than the smallest area is not counted.
+pub(crate) fn counted(budget: &dyn Budget, bytes: usize) -> io::Result<Option<Counted>> {
+    if bytes <= AREA_BYTES_MIN {
+        return Ok(None);
+    }
+    budget.count(bytes).map(Some).map_err(io::Error::other)
 }
 
 /// Bytes that were copied out of an area, and their part of the budget unless they are few.
@@ -49,8 +52,7 @@ pub(crate) struct Copied {
 impl Copied {
     /// So many zeros to be written.
     pub fn new(bytes: usize, budget: &dyn Budget) -> io::Result<Copied> {
-        let counted = if bytes <= AREA_BYTES_MIN { None } else { Some(counted(budget, bytes)?) };
-        let mut copied = Copied { bytes: Vec::new(), _counted: counted };
+        let mut copied = Copied { bytes: Vec::new(), _counted: counted(budget, bytes)? };
         copied.bytes.try_reserve_exact(bytes)?;
         copied.bytes.resize(bytes, 0);
         Ok(copied)
@@ -89,8 +91,14 @@ impl Area {
     }
 
     fn new(bytes: usize, seals: SealFlags, budget: &dyn Budget) -> io::Result<Area> {
-        let bytes = bytes.max(AREA_BYTES_MIN).checked_next_power_of_two().ok_or(io::ErrorKind::OutOfMemory)?;
-        let counted = if is_for_next_run(bytes) { None } else { Some(counted(budget, bytes)?) };
+        // One that is kept is to do for somewhat more.
+        let rounded = if is_for_next_run(bytes) {
+            bytes.max(AREA_BYTES_MIN).checked_next_power_of_two()
+        } else {
+            bytes.checked_next_multiple_of(PAGE_BYTES)
+        };
+        let bytes = rounded.ok_or(io::ErrorKind::OutOfMemory)?;
+        let counted = if is_for_next_run(bytes) { None } else { counted(budget, bytes)? };
         let descriptor = memfd_create("graphpiped-area", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&descriptor, bytes as u64)?;
         let memory = MmapOptions::new().len(bytes).map_raw(&descriptor)?;
@@ -249,11 +257,11 @@ mod tests {
         let resting = Area::to_be_written(16 * MIB, &budget).expect("memory");
         assert_eq!(budget.left(), 40 * MIB, "whoever makes instances has counted it");
         let large = Area::to_be_read(17 * MIB, &budget).expect("memory");
-        assert_eq!(budget.left(), 8 * MIB, "of {} bytes", large.bytes());
-        let refused = Area::to_be_written(17 * MIB, &budget).expect_err("there is no more").to_string();
-        assert_eq!(refused, "the memory budget has no 33554432 bytes left; raise --memory");
-        let copied = Copied::new(5 * MIB, &budget).expect("memory");
-        assert_eq!((copied.as_ref().len(), budget.left()), (5 * MIB, 3 * MIB));
+        assert_eq!((large.bytes(), budget.left()), (17 * MIB, 23 * MIB));
+        let refused = Area::to_be_written(24 * MIB, &budget).expect_err("there is no more").to_string();
+        assert_eq!(refused, "25165824 of 24117248");
+        let copied = Copied::new(20 * MIB, &budget).expect("memory");
+        assert_eq!((copied.as_ref().len(), budget.left()), (20 * MIB, 3 * MIB));
         assert!(Copied::new(5 * MIB, &budget).is_err());
         assert!(Copied::new(65_536, &Bytes::new(0)).is_ok(), "a few bytes are not counted");
         drop((resting, large, copied));

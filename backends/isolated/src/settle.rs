@@ -4,7 +4,7 @@
 //! and areas that it speaks of. Only what fits is used: elements are then copied out of the areas, whatever they are.
 
 use crate::budget::Budget;
-use crate::memory::{Area, Copied};
+use crate::memory::{Area, Copied, counted};
 use crate::wire::run::{Given, OutputPlace};
 use crate::wire::{Garbage, Reader, strings_in};
 use graphpipe_schema::{DType, Shape};
@@ -85,6 +85,9 @@ pub(crate) fn settle(
                 let bytes = lent.copy(place, place.len())?;
                 copied += 2 * place.len() as u64;
                 let count = shape.elements().ok_or(Garbage("strings have no such shape"))?;
+                let count = strings_in(bytes.as_ref(), count)?;
+                // While they are made; how long an owner of them lives is not known here.
+                let _counted = counted(asked.budget, bytes.as_ref().len() + count * size_of::<Vec<u8>>())?;
                 Produced::Strings { shape: *shape, elements: strings(bytes.as_ref(), count)? }
             }
             Given::OfInput { position, start, dtype, shape } => {
@@ -138,8 +141,8 @@ impl Lent<'_> {
 }
 
 /// So many strings, each in memory of its own.
-fn strings(bytes: &[u8], count: u64) -> Result<Vec<Vec<u8>>, Unsettled> {
-    let (count, mut reader) = (strings_in(bytes, count)?, Reader::new(bytes));
+fn strings(bytes: &[u8], count: usize) -> Result<Vec<Vec<u8>>, Unsettled> {
+    let mut reader = Reader::new(bytes);
     let mut elements = Vec::new();
     elements.try_reserve_exact(count)?;
     for _ in 0..count {

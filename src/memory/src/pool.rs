@@ -1,7 +1,8 @@
 //! The pool: one budget, the classes under it, and the count of what is mapped, handed out and set aside.
 //!
 //! Invariant: bytes of all mappings ≤ `mapped` ≤ budget, at every moment. A mapping is counted before it is made and
-//! counted off after it is gone. `in_use` + `set_aside` ≤ `mapped` holds whenever no call is on its way.
+//! counted off after it is gone; memory of others that is counted here is to be treated likewise. `in_use` + `set_aside` +
+//! `counted` ≤ `mapped` holds whenever no call is on its way.
 //!
 //! Idle blocks stay mapped: mapping anew makes a receive 2.4-2.8 times as expensive. They are unmapped in two cases
 //! only: a class has no place for one more, or another class or an arena needs the budget. So resident memory rises to
@@ -23,12 +24,14 @@ pub struct Pool(Arc<Shared>);
 pub struct Stats {
     /// The budget.
     pub budget_bytes: u64,
-    /// Bytes that are mapped: handed out, idle or set aside.
+    /// Bytes that are mapped: handed out, idle, set aside or counted.
     pub mapped_bytes: u64,
     /// Bytes of the blocks that are handed out.
     pub in_use_bytes: u64,
     /// Bytes of the mappings that are set aside.
     pub set_aside_bytes: u64,
+    /// Bytes that others have made, and that are counted here.
+    pub counted_bytes: u64,
     /// Blocks that wait to be handed out.
     pub idle_blocks: u64,
     /// Blocks mapped since the start: reservations that no idle block could serve.
@@ -82,11 +85,14 @@ impl Pool {
         counted.and_then(|counted| Mapping::shared(counted, share)).map_err(|limit| self.0.refuse(bytes, limit))
     }
 
-    /// Counts memory that somebody else makes, of whole pages, as if it were set aside, until what this returns is dropped. What
-    /// was idle makes room if it must.
+    /// Counts memory that somebody else makes, of whole pages, until what this returns is dropped. What was idle makes room if it
+    /// must.
     pub fn count(&self, bytes: usize) -> Result<Counted, Exhausted> {
-        let counted = class::pages(bytes).ok_or(Limit::Budget).and_then(|pages| SetAside::new(&self.0, pages));
-        counted.map(|counted| Counted { _counted: counted }).map_err(|limit| self.0.refuse(bytes, limit))
+        let pages = class::pages(bytes).ok_or(Limit::Budget);
+        let counted = pages.and_then(|pages| self.0.make_room(pages * PAGE_BYTES));
+        let bytes = counted.map_err(|limit| self.0.refuse(bytes, limit))?;
+        self.0.counted_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Counted { pool: Arc::clone(&self.0), bytes })
     }
 
     /// The budget.
@@ -111,6 +117,7 @@ impl Pool {
             mapped_bytes: self.mapped_bytes(),
             in_use_bytes: self.in_use_bytes(),
             set_aside_bytes: self.0.set_aside_bytes.load(Ordering::Relaxed),
+            counted_bytes: self.0.counted_bytes.load(Ordering::Relaxed),
             idle_blocks: self.0.classes.iter().map(Class::idle_blocks).sum(),
             mapped_total: self.0.mapped_total.load(Ordering::Relaxed),
             unmapped_total: self.0.unmapped_total.load(Ordering::Relaxed),
@@ -126,6 +133,7 @@ pub(crate) struct Shared {
     mapped_bytes: AtomicU64,
     in_use_bytes: AtomicU64,
     set_aside_bytes: AtomicU64,
+    counted_bytes: AtomicU64,
     classes: Box<[Class]>,
     mapped_total: AtomicU64,
     unmapped_total: AtomicU64,
@@ -139,6 +147,7 @@ impl Shared {
             mapped_bytes: AtomicU64::new(0),
             in_use_bytes: AtomicU64::new(0),
             set_aside_bytes: AtomicU64::new(0),
+            counted_bytes: AtomicU64::new(0),
             classes: classes(budget_bytes),
             mapped_total: AtomicU64::new(0),
             unmapped_total: AtomicU64::new(0),
@@ -186,6 +195,20 @@ impl Shared {
             .is_ok()
     }
 
+    /// Counts so many bytes, evicting idle blocks until the budget has room for them; returns how many they are.
+    fn make_room(&self, bytes: u64) -> Result<u64, Limit> {
+        // What can never fit evicts nothing.
+        if bytes > self.budget_bytes {
+            return Err(Limit::Budget);
+        }
+        while !self.account(bytes) {
+            if !self.evict() {
+                return Err(Limit::Budget);
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Unmaps one idle block, of the largest size that has one: the fewest system calls for the room they make.
     fn evict(&self) -> bool {
         let Some((class, block)) = self.classes.iter().rev().find_map(|class| Some((class, class.take_cold()?))) else {
@@ -215,17 +238,28 @@ impl Shared {
         self.exhausted_total.fetch_add(1, Ordering::Relaxed);
         Exhausted {
             budget_bytes: self.budget_bytes,
-            in_use_bytes: self.in_use_bytes.load(Ordering::Relaxed) + self.set_aside_bytes.load(Ordering::Relaxed),
+            in_use_bytes: [&self.in_use_bytes, &self.set_aside_bytes, &self.counted_bytes]
+                .map(|bytes| bytes.load(Ordering::Relaxed))
+                .iter()
+                .sum(),
             wanted_bytes: bytes as u64,
             limit,
         }
     }
 }
 
-/// The place in the budget of memory that others have made; it has to be gone when this is dropped.
+/// The place in the budget of memory that others have made, which should be gone when this is dropped.
 #[derive(Debug)]
 pub struct Counted {
-    _counted: SetAside,
+    pool: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.pool.counted_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.pool.mapped_bytes.fetch_sub(self.bytes, Ordering::Release);
+    }
 }
 
 /// The place of one mapping in the budget, from before it is made until after it is gone.
@@ -238,16 +272,7 @@ pub(crate) struct SetAside {
 impl SetAside {
     /// Counts a mapping that is about to be made, evicting idle blocks until the budget has room for it.
     fn new(pool: &Arc<Shared>, pages: u64) -> Result<SetAside, Limit> {
-        let bytes = pages * PAGE_BYTES;
-        // What can never fit evicts nothing.
-        if bytes > pool.budget_bytes {
-            return Err(Limit::Budget);
-        }
-        while !pool.account(bytes) {
-            if !pool.evict() {
-                return Err(Limit::Budget);
-            }
-        }
+        let bytes = pool.make_room(pages * PAGE_BYTES)?;
         pool.set_aside_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(SetAside { pool: Arc::clone(pool), bytes })
     }
@@ -310,7 +335,7 @@ mod tests {
         drop(pool.reserve(MIB as usize).unwrap());
         let counted = pool.count(600_000).unwrap();
         let stats = pool.stats();
-        assert_eq!((stats.set_aside_bytes, stats.mapped_bytes), (602_112, 602_112), "147 pages; what was idle is gone");
+        assert_eq!((stats.counted_bytes, stats.mapped_bytes), (602_112, 602_112), "147 pages; what was idle is gone");
         assert!(pool.reserve(500_000).is_err() && pool.count(500_000).is_err());
         drop(counted);
         assert_eq!(pool.mapped_bytes(), 0);

@@ -22,7 +22,7 @@ pub(super) struct Token {
     run: u64,
     control: Arc<Socket>,
     /// Stays mapped for so long.
-    _views: SmallVec<[Option<Arc<View>>; 2]>,
+    views: SmallVec<[Option<Arc<View>>; 2]>,
     /// Whether nobody has to be told, because the run was still going on.
     is_silent: bool,
 }
@@ -31,7 +31,7 @@ impl Keep for RunMemory<'_> {
     fn keep(&self) -> Kept {
         let token = self.token.get_or_init(|| {
             let (run, control, views) = (self.run, Arc::clone(self.control), self.views.clone());
-            Arc::new(Token { run, control, _views: views, is_silent: false })
+            Arc::new(Token { run, control, views, is_silent: false })
         });
         let token: Arc<Token> = Arc::clone(token);
         token
@@ -57,6 +57,8 @@ impl RunMemory<'_> {
 
 impl Drop for Token {
     fn drop(&mut self) {
+        // Before the daemon hears that its memory is free.
+        self.views.clear();
         if !self.is_silent {
             let mut message = Vec::new();
             FromProcess::Released { run: self.run }.write(&mut message);

@@ -113,6 +113,8 @@ fn a_process_that_lies_is_ended_and_the_run_has_an_error() {
         vec![done([beyond])],
         vec![said(&Answer::Room(1)), said(&Answer::Room(1))],
         vec![vec![9], vec![3]],
+        // There is no budget for what it keeps.
+        vec![said(&Answer::Done { outputs: [Given::InPlace].into_iter().collect(), is_kept: true })],
     ];
     for lies in lies {
         let RunError::Framework(words) = error_of(lies.clone()) else { panic!("{lies:?}") };

@@ -115,6 +115,30 @@ fn a_model_is_served_on_by_another_version_of_its_framework() {
     }
 }
 
+/// Where it has leave to come back from that: the capability 23, or a limit of 20 (capabilities(7), getrlimit(2)).
+#[test]
+fn a_model_is_opened_again_with_what_others_leave_and_served_as_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, policies) = (folder.path().join("m"), folder.path().join("m.policies"));
+    for file in [&path, &policies] {
+        std::fs::write(file, "").expect("it can be written");
+    }
+    let model = open("told", &path, &Options::default()).expect("it opens");
+    let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
+    run(&mut *instance, &memory, &floats(&[CRASH]), true).expect_err("it dies");
+    until("up", || model.is_up());
+    assert_eq!(run(&mut *instance, &memory, &floats(&[DOUBLE]), true), Ok(floats(&[20.0])));
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is there");
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("it has them").trim();
+    let may = u64::from_str_radix(capabilities, 16).expect("a number") & 1 << 23 != 0;
+    let nice = rustix::process::getrlimit(rustix::process::Resource::Nice).current;
+    let background = if may || nice.is_none_or(|limit| limit >= 20) { libc::SCHED_IDLE } else { libc::SCHED_OTHER };
+    // Opened, run, opened, run.
+    let expected =
+        [libc::SCHED_OTHER, libc::SCHED_OTHER, background, libc::SCHED_OTHER].map(|policy| format!("{policy}\n"));
+    assert_eq!(std::fs::read_to_string(&policies).expect("it is there"), expected.concat());
+}
+
 /// Where limits allow it, a core would have the tensors of clients in it, and be written before anybody has an answer.
 #[test]
 fn a_process_that_crashes_leaves_no_core() {

@@ -137,19 +137,14 @@ fn what_a_run_needs_beyond_the_budget_is_refused_and_what_it_had_is_given_back()
     let model = model.unwrap_or_else(|error| panic!("{error}"));
     let (mut instance, memory) = (model.instance().expect("it has instances"), Memory::default());
     let numbers = vec![LEND; 5 * MIB];
-    // Areas are of powers of two: 32 MiB for these 20 MiB, once for the input, once for the output that is lent; its copy has
-    // no more than it needs.
+    // The input, the output that is lent, and its copy.
     for (bytes, refusal) in [
-        (
-            0,
-            Some(
-                "no memory for the process of the model: the memory budget has no 33554432 bytes left; raise --memory",
-            ),
-        ),
-        (63 * MIB, Some("there is no memory for 20971520 bytes of outputs")),
-        (83 * MIB, Some("no memory for the outputs: the memory budget has no 20971520 bytes left; raise --memory")),
-        (84 * MIB, None),
+        (19, Some("no memory for the process of the model: 20971520 of 19922944")),
+        (39, Some("no memory for the outputs: 20971520 of 19922944")),
+        (59, Some("no memory for the outputs: 20971520 of 19922944")),
+        (60, None),
     ] {
+        let bytes = bytes * MIB;
         left.store(bytes, Ordering::Relaxed);
         let outcome = run(&mut *instance, &memory, &floats(&numbers), false);
         match refusal {

@@ -7,6 +7,8 @@ use graphpiped_backend_api::{
     Produced, RunError, Signature, TensorSpec,
 };
 use graphpiped_backend_isolated::{Budget, Counted, Isolated, Launch, Program, host};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,8 +70,8 @@ pub fn open(backend: &str, path: &Path, options: &Options) -> Result<Arc<Isolate
 pub struct Unbounded;
 
 impl Budget for Unbounded {
-    fn count(&self, _: usize) -> Option<Counted> {
-        Some(Counted::new(()))
+    fn count(&self, _: usize) -> Result<Counted, String> {
+        Ok(Counted::new(()))
     }
 }
 
@@ -79,9 +81,10 @@ pub struct Bounded(pub Arc<AtomicUsize>);
 struct Part(Arc<AtomicUsize>, usize);
 
 impl Budget for Bounded {
-    fn count(&self, bytes: usize) -> Option<Counted> {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).ok()?;
-        Some(Counted::new(Part(Arc::clone(&self.0), bytes)))
+    fn count(&self, bytes: usize) -> Result<Counted, String> {
+        let counted = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        counted.map_err(|left| format!("{bytes} of {left}"))?;
+        Ok(Counted::new(Part(Arc::clone(&self.0), bytes)))
     }
 }
 
@@ -186,6 +189,15 @@ struct Told;
 /// Where it says of itself what it is told to.
 pub const VERSION: &str = "GRAPHPIPED_TEST_VERSION";
 
+/// Adds the policy of this thread to a file beside the model, if there is one.
+fn note_policy(model: &Path) {
+    if let Ok(mut file) = OpenOptions::new().append(true).open(model.with_extension("policies")) {
+        // SAFETY: it takes a number and gives one.
+        let policy = unsafe { libc::sched_getscheduler(0) };
+        writeln!(file, "{policy}").expect("it can be written");
+    }
+}
+
 struct ToldModel(Signature, Arc<Mutex<Vec<Kept>>>, PathBuf);
 
 struct ToldInstance(Arc<Mutex<Vec<Kept>>>, PathBuf);
@@ -201,6 +213,7 @@ impl Backend for Told {
             Some("panic") => panic!("no such luck"),
             Some("refuse") => Err(OpenError::Model("refuse: it is no model".into())),
             _ => {
+                note_policy(path);
                 let spec = |name: &str| {
                     let dims = Some(vec![Dim::Symbol("N".into())]);
                     TensorSpec { name: name.into(), dtype: DType::Float32, dims }
@@ -228,6 +241,7 @@ impl Model for ToldModel {
 
 impl Instance for ToldInstance {
     fn run(&mut self, inputs: &Inputs<'_>, slots: &mut [OutputSlot<'_>]) -> Result<(), RunError> {
+        note_policy(&self.1);
         let Elements::Bytes(bytes) = inputs[0].elements else { panic!("numbers") };
         assert!(bytes.is_empty() || bytes.as_ptr().addr().is_multiple_of(64), "inputs are aligned");
         let mut numbers = bytes.as_chunks().0.iter().map(|&number| f32::from_le_bytes(number)).peekable();
