@@ -58,7 +58,7 @@ impl Copied {
         Ok(copied)
     }
 
-    /// To be written.
+    /// Where they go.
     pub fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }

@@ -225,7 +225,7 @@ fn inputs_that_do_not_fit_the_model_never_reach_the_library() {
     let integers = Input { dtype: DType::Int32, ..input(0, &[3, 4], bytes) };
     assert_eq!(fail(&[integers], &[0]), "input x: it is int32, and the model takes float32");
     let strings = Input { elements: Elements::Strings(&[b"a"]), ..input(0, &[1, 1], bytes) };
-    assert_eq!(fail(&[strings], &[0]), "input x: it is float32, and the model takes float32");
+    assert_eq!(fail(&[strings], &[0]), "input x: it is string, and the model takes float32");
     for shape in [&[12][..], &[4, 3], &[3, 4, 1], &[], &[-3, 4]] {
         let message = fail(&[input(0, shape, bytes)], &[0]);
         assert_eq!(message, format!("input x: its shape is {shape:?}, and the model takes x float32 [?, 4]"));
