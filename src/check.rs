@@ -4,7 +4,7 @@ use crate::cli::{BatchMode, CheckArgs};
 use crate::machine;
 use crate::open::{Backends, Opened, open, template};
 use crate::plan::ROWS_MAX_DEFAULT;
-use crate::probe::{Probed, Verdict, probe as probe_batching};
+use crate::probe::{Probed, Verdict, Wanted, probe as probe_batching};
 use crate::settings::{Machine, ModelSettings, Settings};
 use crate::source::Source;
 use crate::units::ByteSize;
@@ -25,7 +25,8 @@ pub fn check(args: CheckArgs) -> Result<String, String> {
     let opened = tokio_uring::start(open(&backends, model)).inspect_err(|_| show_template(&backends, model))?;
     // An instance may need what opening did not.
     opened.model.instance().map_err(|error| error.to_string())?;
-    let probed = probe_batching(&*opened.model, BatchMode::Auto, ROWS_MAX_DEFAULT, Instant::now)?;
+    let wanted = Wanted { rows_max: ROWS_MAX_DEFAULT, is_said: false };
+    let probed = probe_batching(&*opened.model, BatchMode::Auto, wanted, Instant::now)?;
     let grown = machine::resident_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
     Ok(describe(&settings, &opened, &probed, grown))
 }

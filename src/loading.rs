@@ -7,7 +7,7 @@ use crate::lane_maker::Candidate;
 use crate::model::Served;
 use crate::open::{Backends, Opened, open};
 use crate::plan::{MemoryPlan, ROWS_MAX_DEFAULT};
-use crate::probe::{Probed, Verdict, probe};
+use crate::probe::{Probed, Verdict, Wanted, probe};
 use crate::settings::{ModelSettings, Settings};
 use graphpiped_backend_api::Model;
 use graphpiped_backend_isolated::Isolated;
@@ -48,7 +48,8 @@ async fn try_batching(settings: &ModelSettings, opened: Opened) -> Result<(Probe
     }
     let (model, mode, name) = (opened.model.clone(), settings.batch, settings.name.clone());
     let rows_max = settings.max_batch.unwrap_or(ROWS_MAX_DEFAULT);
-    let probed = tokio::task::spawn_blocking(move || probe(&*model, mode, rows_max, Instant::now)).await;
+    let wanted = Wanted { rows_max, is_said: settings.max_batch.is_some() };
+    let probed = tokio::task::spawn_blocking(move || probe(&*model, mode, wanted, Instant::now)).await;
     let probed = probed.map_err(|error| format!("model \"{name}\": the trial of its batching ended: {error}"))?;
     Ok((probed.map_err(|why| format!("model \"{name}\": {why}"))?, opened))
 }
@@ -123,7 +124,10 @@ fn show_batching(loaded: &Loaded, batching: &Batching) {
     if rows_max == probed.rows_compared && rows_max < wanted {
         info!(
             model,
-            rows_max, wanted, "its batches are no longer than its trial: there was no time or memory for more"
+            rows_max,
+            wanted,
+            "its batches are no longer than its trial: there was no time or memory for more; with --max-batch its start takes \
+             more time"
         );
     }
 }

@@ -57,16 +57,25 @@ pub enum Verdict {
     },
 }
 
-/// Finds out whether a model may be batched, and what its runs cost. `rows_max` is the number of rows that its batches
-/// would have; a model that is slow, or has large rows, is tried with fewer.
+/// How long the batches may become that are tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Rows of the longest.
+    pub rows_max: usize,
+    /// Whether somebody has said so, and will wait for it.
+    pub is_said: bool,
+}
+
+/// Finds out whether a model may be batched, and what its runs cost. A model that is slow, or has large rows, is tried with fewer
+/// rows than are wanted.
 ///
 /// An error is a model that somebody wants to be batched ([`BatchMode::On`]) and that cannot be. Where nothing has
 /// shown that rows see each other, but nothing that they do not either, that wish decides.
-pub fn probe(model: &dyn Model, mode: BatchMode, rows_max: usize, now: impl Fn() -> Instant) -> Result<Probed, String> {
+pub fn probe(model: &dyn Model, mode: BatchMode, wanted: Wanted, now: impl Fn() -> Instant) -> Result<Probed, String> {
     if mode == BatchMode::Off {
         return Ok(Probed::not("batch is off".into()));
     }
-    match (examine(model, rows_max, &now), mode) {
+    match (examine(model, wanted, &now), mode) {
         (Ok((probed, None)), _) | (Ok((probed, Some(_))), BatchMode::On) => Ok(probed),
         (Err(why), BatchMode::On) => {
             Err(format!("batch is on, but this model cannot be batched: {why}; say batch = auto or off"))
@@ -79,7 +88,7 @@ pub fn probe(model: &dyn Model, mode: BatchMode, rows_max: usize, now: impl Fn()
 const SEED: u64 = 0x0067_7261_7068_7069;
 
 /// Runs the model. An error is a reason why it cannot be batched, a doubt is one why nobody knows.
-fn examine(model: &dyn Model, rows_max: usize, now: &impl Fn() -> Instant) -> Result<(Probed, Option<String>), String> {
+fn examine(model: &dyn Model, wanted: Wanted, now: &impl Fn() -> Instant) -> Result<(Probed, Option<String>), String> {
     let signature = model.signature();
     claims::check(signature)?;
     let mut runner = Runner::new(model);
@@ -87,23 +96,25 @@ fn examine(model: &dyn Model, rows_max: usize, now: &impl Fn() -> Instant) -> Re
     let shapes = trial::find_shapes(&mut runner, &mut rng)?;
     let mut trial = Trial::new(model, runner, &shapes, &mut rng)?;
     trial.with_a_loud_one()?;
-    let rows_compared = longest(&mut trial, rows_max, &mut rng, now)?;
-    let costs = costs(&mut trial, rows_compared.min(rows_max), &mut rng, now)?;
+    let rows_compared = longest(&mut trial, wanted, &mut rng, now)?;
+    let costs = costs(&mut trial, rows_compared.min(wanted.rows_max), &mut rng, now)?;
     let row_outputs = row_outputs(signature, &trial.alone[0]);
     let probed = Probed { verdict: Verdict::Batched, rows_compared, costs, row_outputs };
     Ok((probed, doubt(signature, &trial.alone)))
 }
 
-/// What the longer ones of the runs that are compared may take together.
+/// What the longer ones of the runs that are compared may take together,
 const COMPARING_MAX: Duration = Duration::from_secs(3);
+/// and where somebody has said how long batches are to be.
+const COMPARING_SAID_MAX: Duration = Duration::from_mins(1);
 /// About how many times as many rows are tried next. Frameworks do different things for few and for many rows, and each
 /// step tells how long the next one will take.
 const GROWTH: usize = 4;
 
 /// Compares rows in runs that become longer, up to this number. Gives the number of rows that were compared at last.
-fn longest(trial: &mut Trial<'_>, rows_max: usize, rng: &mut Rng, now: &impl Fn() -> Instant) -> Result<usize, String> {
-    let wanted = rows_max.min(trial.rows.most(&trial.alone[0]));
-    let (mut count, mut left) = (SHORT, COMPARING_MAX);
+fn longest(trial: &mut Trial<'_>, wanted: Wanted, rng: &mut Rng, now: &impl Fn() -> Instant) -> Result<usize, String> {
+    let (mut count, mut left) = (SHORT, if wanted.is_said { COMPARING_SAID_MAX } else { COMPARING_MAX });
+    let wanted = wanted.rows_max.min(trial.rows.most(&trial.alone[0]));
     loop {
         let before = now();
         trial.at_random(count, rng)?;

@@ -20,3 +20,15 @@ pub fn read(address: &Address, metric: &str) -> Result<Vec<Sample>> {
     let samples = samples.filter_map(|line| line.rsplit_once(' '));
     samples.map(|(name, value)| Ok((name.to_owned(), value.parse::<f64>()? as u64))).collect()
 }
+
+/// How many batches of the model have run, and with how many rows.
+pub fn batches(address: &Address, model: &str) -> Result<Option<(u64, u64)>> {
+    let label = format!("model=\"{model}\"");
+    let one = |metric: &str| -> Result<Option<u64>> {
+        let samples = read(address, metric)?;
+        let ours: Vec<u64> =
+            samples.iter().filter(|(name, _)| name.contains(&label)).map(|(_, value)| *value).collect();
+        Ok((!ours.is_empty()).then(|| ours.iter().sum()))
+    };
+    Ok(one("graphpiped_batch_rows_count")?.zip(one("graphpiped_batch_rows_sum")?))
+}

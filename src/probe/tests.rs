@@ -51,8 +51,12 @@ impl Fake {
     }
 
     fn probe(&self, mode: BatchMode, rows_max: usize) -> Result<Probed, String> {
+        self.probe_for(mode, Wanted { rows_max, is_said: false })
+    }
+
+    fn probe_for(&self, mode: BatchMode, wanted: Wanted) -> Result<Probed, String> {
         let (clock, start) = (self.clock.clone(), Instant::now());
-        probe(self, mode, rows_max, move || start + Duration::from_nanos(clock.load(Ordering::Relaxed)))
+        probe(self, mode, wanted, move || start + Duration::from_nanos(clock.load(Ordering::Relaxed)))
     }
 
     fn verdict(&self) -> Verdict {
@@ -265,6 +269,10 @@ fn a_slow_model_is_tried_and_timed_with_fewer_rows_and_fewer_times() {
     let (rows_compared, sizes, runs) = slow(50);
     assert_eq!((rows_compared, &sizes[..]), (19, &[1, 8][..]));
     assert_eq!(runs[runs.len() - 11..], [5, 5, 5, 19, 19, 19, 1, 1, 1, 8, 8]);
+    // Whoever has said how long batches are to be waits for it.
+    let fake = Fake { cost: (0, 50_000_000), ..Fake::new(|rows| Ok(doubled(rows))) };
+    let probed = fake.probe_for(BatchMode::Auto, Wanted { rows_max: 128, is_said: true }).expect("nobody insists");
+    assert_eq!(probed.rows_compared, 128);
     // Three runs of 5 rows take 9 s. One of the timed ones takes 600 ms, and nothing fits into the rest.
     let (rows_compared, sizes, runs) = slow(600);
     assert_eq!((rows_compared, &sizes[..]), (5, &[1][..]));

@@ -9,7 +9,7 @@ use graphpiped::lane_maker::Candidate;
 use graphpiped::limits::replies_max;
 use graphpiped::model::Served;
 use graphpiped::plan::{MemoryPlan, Weights};
-use graphpiped::probe::{Verdict, probe};
+use graphpiped::probe::{Verdict, Wanted, probe};
 use graphpiped::queue::ModelQueue;
 use graphpiped::registry::{Entry, Registry};
 use graphpiped::returns::Returns;
@@ -89,7 +89,7 @@ pub fn serve(model: Arc<dyn Model>, mode: InlineMode) -> Running {
 
 fn served(settings: &Settings, pool: &Pool, model: Arc<dyn Model>) -> Arc<Served> {
     let of_model = &settings.models[0];
-    let probed = probe(&*model, of_model.batch, 128, Instant::now).unwrap();
+    let probed = probe(&*model, of_model.batch, Wanted { rows_max: 128, is_said: false }, Instant::now).unwrap();
     assert_eq!(probed.verdict, Verdict::Batched);
     let candidate = Candidate::new(settings, of_model, &*model, &probed);
     let plan = MemoryPlan::new(settings.memory_bytes, 1, &[candidate.model_rows(of_model)]);

@@ -2,11 +2,12 @@
 //! a time, beside a loop of the framework on one thread. Twice: with all of the daemon on the loop's core, where whatever it
 //! does is at the framework's cost; and with only what runs the model there, which is how one has it where cores are free.
 
-use crate::address::Family;
+use crate::address::{Address, Family};
 use crate::aim::{self, Aim};
 use crate::clients::{self, Demand};
 use crate::daemon::Daemon;
 use crate::framework::{BareLoop, Framework, Kind};
+use crate::metrics;
 use crate::models::{self, Model};
 use crate::options::Bench;
 use crate::spread::Spread;
@@ -95,8 +96,18 @@ fn measure(bench: &Bench, framework: &Framework, model: &Model, rows: usize) -> 
             found[index].push(rate);
         }
     }
+    for address in &addresses {
+        has_batches_of(rows, address, model)?;
+    }
     daemons.into_iter().try_for_each(Daemon::stop)?;
     Ok(Case { rows, found })
+}
+
+/// Whether runs were as long as the loop's. A daemon has its reasons to make shorter ones, and is no daemon to be compared then.
+fn has_batches_of(rows: usize, address: &Address, model: &Model) -> Result<()> {
+    let Some((batches, all)) = metrics::batches(address, model.name)? else { return Ok(()) };
+    ensure!(all == batches * rows as u64, "{batches} batches of the daemon had {all} rows, and not {rows} each");
+    Ok(())
 }
 
 /// Whether the daemon gives what the loop gives.

@@ -17,7 +17,7 @@ fn open(name: &str) -> Arc<dyn Model> {
 }
 
 fn probed(name: &str) -> Probed {
-    probe(&*open(name), BatchMode::Auto, 16, Instant::now).expect("nobody insists")
+    probe(&*open(name), BatchMode::Auto, Wanted { rows_max: 16, is_said: false }, Instant::now).expect("nobody insists")
 }
 
 fn why(name: &str) -> String {
@@ -108,9 +108,12 @@ fn a_shape_that_nobody_would_guess_is_not_found() {
 
 #[test]
 fn insisting_on_a_model_that_mixes_rows_up_is_refused() {
-    let message = probe(&*open("rows_normalised"), BatchMode::On, 16, Instant::now).expect_err("it mixes rows up");
+    let message =
+        probe(&*open("rows_normalised"), BatchMode::On, Wanted { rows_max: 16, is_said: false }, Instant::now)
+            .expect_err("it mixes rows up");
     assert!(message.contains(NEIGHBOURS), "{message}");
-    let message = probe(&*open("fixed"), BatchMode::On, 16, Instant::now).expect_err("it has no rows");
+    let message = probe(&*open("fixed"), BatchMode::On, Wanted { rows_max: 16, is_said: false }, Instant::now)
+        .expect_err("it has no rows");
     assert!(message.contains("input x has a fixed first axis (2)"), "{message}");
 }
 

@@ -70,7 +70,7 @@ pub fn run(stage: &Stage<'_>) -> Result<()> {
 /// Every client asks once, and then so many times more. The clock runs from when all have had their first reply to the last
 /// reply of all, and what counts is what was replied meanwhile.
 fn ask(daemon: &Daemon, model: &Model, cycles: usize, run: Duration) -> Result<Found> {
-    let before = batches(daemon, model)?;
+    let before = metrics::batches(&daemon.address(Family::Unix), model.name)?;
     let address = daemon.address(Family::Unix);
     let window = Duration::ZERO;
     let replies =
@@ -80,25 +80,13 @@ fn ask(daemon: &Daemon, model: &Model, cycles: usize, run: Duration) -> Result<F
     // Replies of the same batch come a little later and were worked for before; the next batch takes a whole run at least.
     let counted = replies.iter().flatten().filter(|reply| **reply > begin + run / 4).count();
     let rows_per_s = counted as f64 / end.duration_since(begin).as_secs_f64();
-    let batch_rows = match (before, batches(daemon, model)?) {
+    let batch_rows = match (before, metrics::batches(&daemon.address(Family::Unix), model.name)?) {
         (Some(before), Some(after)) if after.0 > before.0 => {
             Some((after.1 - before.1) as f64 / (after.0 - before.0) as f64)
         }
         _ => None,
     };
     Ok(Found { rows_per_s, batch_rows })
-}
-
-/// How many batches of the model have run, and with how many rows.
-fn batches(daemon: &Daemon, model: &Model) -> Result<Option<(u64, u64)>> {
-    let label = format!("model=\"{}\"", model.name);
-    let one = |metric: &str| -> Result<Option<u64>> {
-        let samples = metrics::read(&daemon.address(Family::Unix), metric)?;
-        let ours: Vec<u64> =
-            samples.iter().filter(|(name, _)| name.contains(&label)).map(|(_, value)| *value).collect();
-        Ok((!ours.is_empty()).then(|| ours.iter().sum()))
-    };
-    Ok(one("graphpiped_batch_rows_count")?.zip(one("graphpiped_batch_rows_sum")?))
 }
 
 fn print(found: &[Found], bare: &[(usize, BareLoop, Vec<f64>)], reached: usize) {
