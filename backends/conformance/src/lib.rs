@@ -26,7 +26,7 @@ mod scene;
 mod values;
 
 pub use memory::{Aligned, Watched};
-pub use opening::{Declared, are_as_declared, cause, change_every_byte, refused, shown};
+pub use opening::{Declared, are_as_declared, cause, change_every_byte, refused, shown, whole_and_cut};
 pub use scene::{Asked, Found, Scene};
 
 use graphpipe_schema::DType;

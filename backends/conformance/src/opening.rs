@@ -43,6 +43,19 @@ pub fn change_every_byte(backend: &dyn Backend, path: &Path, file: &Path, flip: 
     fs::write(file, whole).expect("a file");
 }
 
+/// Shows every file in a folder and in those below it, whole and cut off at each eighth.
+pub fn whole_and_cut(folder: &Path, look: &mut dyn FnMut(&[u8])) {
+    for entry in folder.read_dir().expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            whole_and_cut(&path, look);
+            continue;
+        }
+        let whole = fs::read(&path).expect("a file");
+        (0..=8).for_each(|part| look(&whole[..whole.len() * part / 8]));
+    }
+}
+
 /// Inputs and outputs as people are shown them.
 pub fn shown(signature: &Signature) -> (Vec<String>, Vec<String>) {
     let shown = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect();

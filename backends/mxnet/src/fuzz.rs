@@ -59,17 +59,12 @@ fn is_told(cause: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use graphpiped_backend_conformance::whole_and_cut;
     use std::path::Path;
 
     #[test]
     fn no_model_of_the_tests_breaks_a_promise_whole_or_cut() {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
-        let files = models.read_dir().expect("a folder").map(|entry| entry.expect("an entry").path());
-        for file in files.filter(|path| path.is_file()) {
-            let whole = std::fs::read(&file).expect("a file");
-            for part in 0..=8 {
-                fuzz_files(&whole[..whole.len() * part / 8]);
-            }
-        }
+        whole_and_cut(&models, &mut fuzz_files);
     }
 }

@@ -84,16 +84,11 @@ fn of_sparse<'a>(sparse: impl IntoIterator<Item = &'a SparseTensorProto>, tensor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use graphpiped_backend_conformance::whole_and_cut;
 
     #[test]
     fn no_model_of_the_tests_breaks_a_promise_whole_or_cut() {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
-        let files = models.read_dir().expect("a folder").map(|entry| entry.expect("an entry").path());
-        for file in files.filter(|path| path.extension().is_some_and(|ending| ending == "onnx")) {
-            let whole = std::fs::read(&file).expect("a file");
-            for part in 0..=8 {
-                fuzz_source(&whole[..whole.len() * part / 8]);
-            }
-        }
+        whole_and_cut(&models, &mut fuzz_source);
     }
 }
