@@ -4,8 +4,8 @@
 use crate::support::daemon::root;
 use crate::support::{Connection, Daemon, Tensor, native};
 use graphpipe_schema::DType;
+use graphpiped_backend_conformance::digits::{are_expected, images};
 use rustix::process::Signal;
-use serde_json::Value;
 use std::path::PathBuf;
 
 // A library cannot be unloaded, so each order has a daemon of its own. In these four each framework is first once, last once,
@@ -38,8 +38,7 @@ const ROUNDS: u64 = 5;
 fn digits_are_recognised_by(order: [&str; 4]) {
     let models = order.map(|framework| format!("{framework}={}", model(framework).display())).join(",");
     let daemon = Daemon::start(&["--model", &models]);
-    let (expected, image) =
-        (expected(), Tensor { name: "image", dtype: DType::Float32, shape: vec![10, 64], bytes: images() });
+    let image = Tensor { name: "image", dtype: DType::Float32, shape: vec![10, 64], bytes: images() };
     let mut connections = order.map(|framework| (framework, Connection::to(&daemon.unix)));
     for round in 0..ROUNDS {
         for (framework, connection) in &mut connections {
@@ -47,7 +46,7 @@ fn digits_are_recognised_by(order: [&str; 4]) {
             connection.send(&native::frame(round, &message));
         }
         for (framework, connection) in &mut connections {
-            assert_recognised(framework, &connection.reply().outputs(), &expected);
+            assert_recognised(framework, &connection.reply().outputs());
         }
     }
     daemon.signal(Signal::TERM);
@@ -70,33 +69,13 @@ fn model(framework: &str) -> PathBuf {
     root().join("models/digits").join(file)
 }
 
-/// What scikit-learn says of the pictures.
-fn expected() -> Value {
-    let text = std::fs::read(root().join("models/digits/expected.json")).expect("a sample");
-    serde_json::from_slice(&text).expect("JSON")
-}
-
-/// The pictures, out of a NumPy file of version 1: they follow a header whose length is in bytes 8 and 9.
-fn images() -> Vec<u8> {
-    let file = std::fs::read(root().join("models/digits/images.npy")).expect("a sample");
-    assert!(file.starts_with(b"\x93NUMPY\x01\0"));
-    let header = usize::from(u16::from_le_bytes([file[8], file[9]]));
-    file[10 + header..].to_vec()
-}
-
-fn assert_recognised(framework: &str, outputs: &[Tensor], expected: &Value) {
+fn assert_recognised(framework: &str, outputs: &[Tensor]) {
     let [probabilities, digits] = outputs else { panic!("{framework}: {} outputs", outputs.len()) };
-    let rows = expected["probabilities"].as_array().expect("rows").iter();
-    let wanted: Vec<f64> =
-        rows.flat_map(|row| row.as_array().expect("a row")).map(|number| number.as_f64().expect("a number")).collect();
-    assert_eq!(probabilities.numbers().len(), wanted.len(), "{framework}");
-    for (found, wanted) in probabilities.numbers().into_iter().zip(wanted) {
-        assert!((f64::from(found) - wanted).abs() < 1e-5, "{framework}: {found} is not {wanted}");
-    }
+    let probabilities: Vec<f64> = probabilities.numbers().into_iter().map(f64::from).collect();
     // Not all of them have integers for what they have counted.
-    let digits: Vec<i64> = match digits.dtype {
-        DType::Int64 => digits.bytes.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
-        _ => digits.numbers().into_iter().map(|number| number as i64).collect(),
+    let digits: Vec<f64> = match digits.dtype {
+        DType::Int64 => digits.bytes.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes) as f64).collect(),
+        _ => digits.numbers().into_iter().map(f64::from).collect(),
     };
-    assert_eq!(Value::from(digits), expected["labels"], "{framework}");
+    are_expected(&probabilities, &digits);
 }

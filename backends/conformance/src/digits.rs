@@ -19,22 +19,32 @@ pub fn recognised(backend: &dyn Backend, file: &str, options: &Options, rows: &s
     assert_eq!(signature.batch_axis(), Some(0));
 
     let scene = Scene { model };
-    let images = Asked::bytes(0, DType::Float32, &[10, 64], elements_of_npy(&sample("images.npy")));
+    let images = Asked::bytes(0, DType::Float32, &[10, 64], images());
     let found = scene.run(std::slice::from_ref(&images), &[0, 1]);
     for (found, (dtype, shape)) in found.iter().zip([(DType::Float32, &[10, 10][..]), (DType::Int64, &[10])]) {
         assert!(matches!(found.how, Produced::Lent { dtype: lent, .. } if lent == dtype), "{found:?}");
         assert_eq!(found.shape, shape);
     }
+    are_expected(&found[0].numbers(), &found[1].numbers());
+    (scene, images)
+}
+
+/// The elements of the ten sample pictures, float32 [10, 64].
+pub fn images() -> Vec<u8> {
+    elements_of_npy(&sample("images.npy"))
+}
+
+/// Compares what a model makes of the pictures, ten probabilities for each and its digit, with what scikit-learn does.
+pub fn are_expected(probabilities: &[f64], digits: &[f64]) {
     let bytes = std::fs::read(sample("expected.json")).expect("a sample");
     let expected: Value = serde_json::from_slice(&bytes).expect("JSON");
     let rows = expected["probabilities"].as_array().expect("rows");
-    let probabilities: Vec<f64> = rows.iter().flat_map(numbers).collect();
-    assert_eq!(probabilities.len(), 100);
-    for (found, expected) in found[0].numbers().into_iter().zip(probabilities) {
+    let wanted: Vec<f64> = rows.iter().flat_map(numbers).collect();
+    assert_eq!((probabilities.len(), wanted.len()), (100, 100));
+    for (found, expected) in probabilities.iter().zip(wanted) {
         assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
     }
-    assert_eq!(found[1].numbers(), numbers(&expected["labels"]));
-    (scene, images)
+    assert_eq!(digits, numbers(&expected["labels"]));
 }
 
 fn sample(file: &str) -> PathBuf {

@@ -108,6 +108,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// Everyone who has a library.
 const EVERYONE: &[&str] = &[
+    "graphpiped-backend-conformance",
     "graphpiped",
     "graphpipe-schema",
     "graphpiped-batch",
