@@ -2,7 +2,7 @@
 //! in the same run on the same cores. `benches/README.md` says what each number means.
 //!
 //! The daemon is a process of its own, started from the binary that users run. Nothing of its code is linked here but the
-//! messages, and the backend whose bare loop is a floor, so that no number of the daemon depends on how this program was
+//! messages, and the backends whose bare loops are floors, so that no number of the daemon depends on how this program was
 //! built. What is measured from inside is in `benches/benches/`.
 #![forbid(unsafe_code)]
 

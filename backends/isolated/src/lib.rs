@@ -24,8 +24,8 @@
 //! copies it, so what is checked is what is used; it wakes whoever waits; and it tells the end of a process as soon as there
 //! is one, so nobody waits for a process that is gone.
 //!
-//! What lives where: `wire` bytes of messages, `socket` packets, `memory` what both see and all unsafe code about it,
-//! `life` start, end and pause, `instance` and `settle` runs on the daemon's side, [`host`] the other side. What never will be
+//! What lives where: `wire` bytes of messages, `socket` packets, `memory` what both see and all unsafe code about it, `budget`
+//! what of it is counted, `life` start, end and pause, `background` a start that others do not notice, `instance` and `settle` runs on the daemon's side, [`host`] the other side. What never will be
 //! here: frameworks, and what a request is to the daemon.
 
 mod arenas;
