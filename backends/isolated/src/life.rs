@@ -18,6 +18,7 @@
 //! | everything that comes on the control socket | read by the watcher alone | – |
 
 use crate::arenas::{Arena, Arenas};
+use crate::background::{Leave, push};
 use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::process::Launch;
@@ -265,6 +266,8 @@ impl Life {
         expected: &mut Option<Opened>,
         first: &Sender<Result<Opened, OpenError>>,
     ) -> (OpenError, Duration) {
+        // Nobody is served before the first has started.
+        let leave = if expected.is_some() { Leave::find() } else { None };
         let launched = Socket::pair().and_then(|(ours, theirs)| Ok((ours, self.launch.launch(theirs)?)));
         let (control, mut process) = match launched {
             Ok(launched) => launched,
@@ -277,7 +280,10 @@ impl Life {
         let connection = Arc::new(Connection::new(self.epoch() + 1, control));
         let mut mailbag = Mailbag::new();
         let (mut refused, mut lived) = (None, Duration::ZERO);
-        match self.open(&connection, process.end(), &mut mailbag, expected.as_ref()) {
+        let pushed = leave.zip(process.number()).and_then(|(leave, process)| push(process, &leave));
+        let opened = self.open(&connection, process.end(), &mut mailbag, expected.as_ref(), pushed.is_some());
+        drop(pushed);
+        match opened {
             Ok(opened) => {
                 let begun = Instant::now();
                 // The first is told only now that requests can be run.
@@ -322,6 +328,7 @@ impl Life {
         end: Option<BorrowedFd<'_>>,
         mailbag: &mut Mailbag,
         expected: Option<&Opened>,
+        in_background: bool,
     ) -> Result<Opened, Option<OpenError>> {
         // What was found out about the model, such as whether it keeps rows apart, was about that file.
         if expected.is_some() && FileStamp::of(&self.path) != self.file {
@@ -331,7 +338,7 @@ impl Life {
         }
         let (backend, path, options) = (self.backend.clone(), self.path.clone(), self.options.clone());
         let mut message = Vec::new();
-        ToProcess::Open { backend, path, options, again: expected.is_some() }.write(&mut message);
+        ToProcess::Open { backend, path, options, in_background }.write(&mut message);
         let answer = connection.ask(&message, end, mailbag).ok_or(None)?;
         match answer {
             Ok(FromProcess::Opened(opened))

@@ -15,6 +15,10 @@ pub trait Launch: Send + Sync {
 
 /// A process that was started.
 pub trait Process: Send {
+    /// Its number, if it has one: nobody else's until it was waited for.
+    fn number(&self) -> Option<Pid> {
+        None
+    }
     /// What can be read from as soon as it has ended, if there is such a thing. Its sockets do not tell: what it has forked
     /// has them, too.
     fn end(&self) -> Option<BorrowedFd<'_>> {
@@ -44,6 +48,10 @@ struct Started {
 }
 
 impl Process for Started {
+    fn number(&self) -> Option<Pid> {
+        Some(Pid::from_child(&self.child))
+    }
+
     fn end(&self) -> Option<BorrowedFd<'_>> {
         self.end.as_ref().map(AsFd::as_fd)
     }

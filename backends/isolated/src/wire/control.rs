@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub(crate) enum ToProcess {
     /// The first of all: the one model that it is for, and whether it was open before, so that others are served meanwhile.
-    Open { backend: String, path: PathBuf, options: Options, again: bool },
+    Open { backend: String, path: PathBuf, options: Options, in_background: bool },
     /// With a descriptor: the socket of an instance that is to be made.
     Instance,
     /// With a descriptor: an arena to be read.
@@ -42,12 +42,12 @@ impl ToProcess {
     pub fn write(&self, message: &mut Vec<u8>) {
         message.clear();
         match self {
-            ToProcess::Open { backend, path, options, again } => {
+            ToProcess::Open { backend, path, options, in_background } => {
                 message.tag(0);
                 message.text(backend);
                 message.bytes(path.as_os_str().as_bytes());
                 write_options(options, message);
-                message.tag((*again).into());
+                message.tag((*in_background).into());
             }
             ToProcess::Instance => message.tag(1),
             ToProcess::Share { arena, bytes } => {
@@ -69,7 +69,7 @@ impl ToProcess {
                 backend: reader.text()?,
                 path: Path::new(OsStr::from_bytes(reader.bytes()?)).to_path_buf(),
                 options: read_options(&mut reader)?,
-                again: reader.flag()?,
+                in_background: reader.flag()?,
             },
             1 => ToProcess::Instance,
             2 => ToProcess::Share { arena: reader.number()?, bytes: reader.size()? },
@@ -244,8 +244,10 @@ mod tests {
             is_isolated: false,
         };
         let path = Path::new(OsStr::from_bytes(b"/m/\xff.onnx")).to_path_buf();
-        let message = written(&ToProcess::Open { backend: "onnx".into(), path: path.clone(), options, again: true });
-        let Ok(ToProcess::Open { backend, path: read, options, again: true }) = ToProcess::read(&message) else {
+        let message =
+            written(&ToProcess::Open { backend: "onnx".into(), path: path.clone(), options, in_background: true });
+        let Ok(ToProcess::Open { backend, path: read, options, in_background: true }) = ToProcess::read(&message)
+        else {
             panic!("{:?}", ToProcess::read(&message));
         };
         assert_eq!((backend.as_str(), read), ("onnx", path));

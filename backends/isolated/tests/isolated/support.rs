@@ -235,6 +235,7 @@ impl Model for ToldModel {
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, OpenError> {
+        note_policy(&self.2);
         Ok(Box::new(ToldInstance(Arc::clone(&self.1), self.2.clone())))
     }
 }
