@@ -1,6 +1,7 @@
 //! How sure a ratio is: two things measured in turn, many times, and between which bounds the ratio of what they really are
 //! lies with a confidence of 95 %. It is that of the logarithms of the pairs' ratios by Student's distribution, so what
-//! disturbs both of a pair disturbs nothing, and twice as fast weighs as much as half as fast.
+//! disturbs both of a pair disturbs nothing, and twice as fast weighs as much as half as fast. Where what disturbs comes in
+//! bursts, which no such distribution has, the median of the ratios says more: a few pairs do not move it, whatever they are.
 
 use anyhow::{Result, ensure};
 use std::fmt::{Display, Formatter};
@@ -8,7 +9,7 @@ use std::fmt::{Display, Formatter};
 /// A ratio and its bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval {
-    /// The geometric mean of the ratios.
+    /// The geometric mean of the ratios, or their median.
     pub ratio: f64,
     /// It is not below this one,
     pub least: f64,
@@ -32,6 +33,18 @@ impl Interval {
         Ok(Interval { ratio: mean.exp(), least: (mean - reach).exp(), most: (mean + reach).exp(), pairs: logs.len() })
     }
 
+    /// The median of the ratios of such pairs. As many lie above the median of all that could be measured as below, like coins
+    /// that are thrown, so the bounds are two of the ratios; with fewer than six pairs all lie within them, and that is less sure.
+    pub fn of_median_ratio(over: &[f64], under: &[f64]) -> Result<Interval> {
+        // Looks at them.
+        let pairs = Interval::of_ratios(over, under)?.pairs;
+        let mut ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let (low, high) = (ratios[(pairs - 1) / 2], ratios[pairs / 2]);
+        let beyond = beyond(pairs);
+        Ok(Interval { ratio: f64::midpoint(low, high), least: ratios[beyond], most: ratios[pairs - 1 - beyond], pairs })
+    }
+
     /// How far the end is from 1 that is farther from it.
     pub fn farthest(&self) -> f64 {
         (1.0 - self.least).abs().max((self.most - 1.0).abs())
@@ -43,6 +56,20 @@ impl Display for Interval {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.3} [{:.3}, {:.3}]", self.ratio, self.least, self.most)
     }
+}
+
+/// How many of so many ratios lie beyond a bound on either side: the most heads, of so many coins, that it is unlikely (2.5 %) to
+/// see no more of; and none where even no heads at all are likelier.
+fn beyond(throws: usize) -> usize {
+    let mut chance = 0.5_f64.powi(throws as i32);
+    let (mut sum, mut heads) = (chance, 0);
+    while sum <= 0.025 {
+        chance *= (throws - heads) as f64 / (heads + 1) as f64;
+        sum += chance;
+        heads += 1;
+    }
+    // With so many heads it is more.
+    heads.saturating_sub(1)
 }
 
 /// The 97.5th percentile of Student's distribution. Between two numbers of degrees of freedom that stand in the table it is
@@ -77,6 +104,15 @@ mod tests {
         assert!((interval.most - 1.41685).abs() < 1e-4, "{interval:?}");
         assert_eq!(interval.to_string(), "1.105 [0.862, 1.417]");
         assert_eq!(interval.pairs, 3);
+    }
+
+    /// Bounds of the sign test, as in its tables: of 10 the 2nd and 9th, of 25 the 8th and 18th, of 5 there are none.
+    #[test]
+    fn the_bounds_of_a_median_are_those_of_the_sign_test() {
+        assert_eq!([2, 5, 6, 10, 25, 50].map(beyond), [0, 0, 0, 1, 7, 17]);
+        let over: Vec<f64> = [9.0, 1.1, 0.9, 1.0, 1.2, 5.0, 1.05, 1.15, 0.8, 0.95].into();
+        let interval = Interval::of_median_ratio(&over, &[1.0; 10]).unwrap();
+        assert_eq!(interval.to_string(), "1.075 [0.900, 5.000]");
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     println!(
         "Three models (784 → 128 → 10, f32), {RATE} requests/s each over UDS, one row in each; windows of {window:?}. SIGSEGV to \
          the process of `hit` every {LIFE:?} in every other window, {kills} times in all; every request was answered, those of \
-         the other two with outputs. Ratios with their intervals of 95 % confidence.\n"
+         the other two with outputs. The ratio is the median of those of neighbouring windows, with its interval of 95 % confidence.\n"
     );
     print(&calm, &hit)?;
     daemon.stop()
@@ -128,13 +128,22 @@ fn process_of(daemon: &Daemon, name: &str) -> Result<Pid> {
 }
 
 fn print(calm: &[Found], hit: &[Found]) -> Result<()> {
-    let mut table =
-        Table::new(&["model", "p50 (µs)", "beside a crash", "p99 (µs)", "beside a crash", "p99, ratio", "n"]);
+    let mut table = Table::new(&[
+        "model",
+        "p50 (µs)",
+        "beside a crash",
+        "p99 (µs)",
+        "beside a crash",
+        "p99, ratio",
+        "their mean",
+        "n",
+    ]);
     let mut aims = Vec::new();
     for (index, (name, isolation)) in MODELS.iter().enumerate() {
         let p50 = |found: &[Found]| -> Vec<f64> { found.iter().map(|found| found[index].p50_us).collect() };
         let p99 = |found: &[Found]| -> Vec<f64> { found.iter().map(|found| found[index].p99_us).collect() };
-        let ratio = Interval::of_ratios(&p99(hit), &p99(calm))?;
+        let mean = Interval::of_ratios(&p99(hit), &p99(calm))?;
+        let ratio = Interval::of_median_ratio(&p99(hit), &p99(calm))?;
         let title = if *isolation == "none" { format!("{name}, in the daemon") } else { format!("{name}, isolated") };
         table.row(&[
             &title,
@@ -143,6 +152,7 @@ fn print(calm: &[Found], hit: &[Found]) -> Result<()> {
             &Spread::of(&p99(calm)),
             &Spread::of(&p99(hit)),
             &if index == HIT { "of those with outputs".to_owned() } else { ratio.to_string() },
+            &if index == HIT { String::new() } else { mean.to_string() },
             &calm.len(),
         ]);
         if index != HIT {
