@@ -58,7 +58,7 @@ torch-plugin: FRAMEWORKS = torch
 torch-plugin: PROFILE = release
 torch-plugin: runtime/torch/libgraphpiped_torch.so
 
-runtime/torch/libgraphpiped_torch.so: backends/torch/plugin/plugin.cpp backends/torch/plugin/plugin.h backends/torch/plugin/build.sh runtime/torch/.complete
+runtime/torch/libgraphpiped_torch.so: $(wildcard backends/torch/plugin/*) runtime/torch/.complete
 	backends/torch/plugin/build.sh runtime/torch
 
 # An installation replaces the folder that the plugin lies in, with the plugin. The recipe does nothing, but has make look at

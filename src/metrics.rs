@@ -109,6 +109,8 @@ fn memory(page: &mut Text, daemon: &Daemon) {
     page.one("graphpiped_memory_lanes_bytes", "gauge", "Set aside for lanes.", stats.set_aside_bytes);
     let help = "What runs of isolated models need beyond the usual.";
     page.one("graphpiped_memory_isolated_bytes", "gauge", help, stats.counted_bytes);
+    let help = "What PyTorch's runs have given back and later ones will use, beside --memory.";
+    page.one("graphpiped_memory_torch_kept_bytes", "gauge", help, graphpiped_backend_torch::kept_bytes());
     page.one("graphpiped_memory_in_use_bytes", "gauge", "Buffers in use.", stats.in_use_bytes);
     page.one("graphpiped_memory_mapped_total", "counter", "Buffers mapped.", stats.mapped_total);
     page.one("graphpiped_memory_unmapped_total", "counter", "Buffers unmapped.", stats.unmapped_total);

@@ -23,7 +23,7 @@ done
 # names then mean those. Whatever is not exported is hidden: the daemon has other frameworks beside this one.
 ${CXX:-c++} -std=c++17 -O2 -fPIC -shared -fvisibility=hidden -fvisibility-inlines-hidden -Wall -Wextra -Werror \
     -Wl,--as-needed -Wl,-z,defs -isystem "$folder/include" -isystem "$folder/include/torch/csrc/api/include" \
-    "$here/plugin.cpp" -L "$folder/lib" -ltorch_cpu -lc10 -o "$plugin.new"
+    "$here/plugin.cpp" "$here/memory.cpp" -L "$folder/lib" -ltorch_cpu -lc10 -o "$plugin.new"
 # Whatever the umask: the daemon may be another user.
 chmod 755 "$plugin.new"
 # In one step: a daemon that starts meanwhile finds the old one or the new one.

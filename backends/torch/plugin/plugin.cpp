@@ -7,6 +7,8 @@
 
 #include "plugin.h"
 
+#include "memory.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
@@ -33,7 +35,7 @@ static_assert(sizeof(graphpiped_failure) == 16 && offsetof(graphpiped_failure, f
 static_assert(sizeof(graphpiped_open) == 32 && offsetof(graphpiped_open, outputs_count) == 16);
 static_assert(sizeof(graphpiped_input) == 32 && offsetof(graphpiped_input, rank) == 24);
 static_assert(sizeof(graphpiped_output) == 40 && offsetof(graphpiped_output, rank) == 32);
-static_assert(sizeof(graphpiped_plugin) == 72 && offsetof(graphpiped_plugin, open) == 16);
+static_assert(sizeof(graphpiped_plugin) == 80 && offsetof(graphpiped_plugin, open) == 16);
 
 namespace {
 
@@ -334,6 +336,8 @@ std::atomic<uint64_t> copied{0};
 
 uint64_t copied_bytes() { return copied.load(std::memory_order_relaxed); }
 
+uint64_t kept_bytes() { return graphpiped::kept_memory(); }
+
 // A tensor with memory of its own.
 at::Tensor copy_of(const at::Tensor &tensor) {
     copied.fetch_add(tensor.nbytes(), std::memory_order_relaxed);
@@ -360,8 +364,9 @@ at::Tensor readable(const at::Tensor &tensor) {
 
 void run_model(const graphpiped_model &model, const graphpiped_input *inputs, uint32_t count, void (*release)(void *),
                graphpiped_output *outputs) {
-    // Before the tensors, so that they go before it.
+    // Before the tensors, so that they go before these.
     const c10::InferenceMode no_gradients;
+    const graphpiped::OfRun of_run;
     std::vector<at::Tensor> given;
     {
         Remaining remaining(inputs, count, release);
@@ -440,8 +445,11 @@ graphpiped_model *open(const graphpiped_open *how, graphpiped_failure *failure) 
     graphpiped_model *model = nullptr;
     guarded(failure, [&] {
         static std::once_flag once;
-        // Operators of one model do not run beside each other; it can be said once per process.
-        std::call_once(once, [] { at::set_num_interop_threads(1); });
+        std::call_once(once, [] {
+            graphpiped::provide_memory();
+            // Operators of one model do not run beside each other; it can be said once per process.
+            at::set_num_interop_threads(1);
+        });
         const c10::InferenceMode no_gradients;
         use_threads(static_cast<int>(how->threads));
         if (how->kind == GRAPHPIPED_PACKAGE) {
@@ -464,7 +472,11 @@ void run(const graphpiped_model *model, const graphpiped_input *inputs, uint32_t
     guarded(failure, [&] { run_model(*model, inputs, inputs_count, release, outputs); });
 }
 
-void close(graphpiped_model *model) { delete model; }
+void close(graphpiped_model *model) {
+    delete model;
+    // Other models' next runs begin without, and that is all they lose.
+    graphpiped::let_go_of_memory();
+}
 
 void free_tensor(graphpiped_tensor *tensor) { delete reinterpret_cast<at::Tensor *>(tensor); }
 
@@ -475,6 +487,7 @@ void free_words(char *words) { std::free(words); }
 extern "C" __attribute__((visibility("default"))) const graphpiped_plugin *graphpiped_torch_plugin() {
     static const graphpiped_plugin plugin = {
         GRAPHPIPED_TORCH_ABI, 0, TORCH_VERSION, open, describe, run, close, free_tensor, free_words, copied_bytes,
+        kept_bytes,
     };
     return &plugin;
 }

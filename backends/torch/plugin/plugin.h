@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define GRAPHPIPED_TORCH_ABI 3
+#define GRAPHPIPED_TORCH_ABI 4
 
 // A model that is open.
 typedef struct graphpiped_model graphpiped_model;
@@ -79,6 +79,8 @@ typedef struct {
     void (*free_words)(char *words);
     // Bytes of inputs and outputs that runs have copied, of all models, since the plugin was loaded.
     uint64_t (*copied_bytes)(void);
+    // Bytes of memory that runs have given back and later ones will use.
+    uint64_t (*kept_bytes)(void);
 } graphpiped_plugin;
 
 // The one symbol that the plugin exports; it never fails, and gives a static.

@@ -4,7 +4,7 @@
 use std::ffi::{c_char, c_void};
 
 /// Changes whenever anything here does.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 
 /// The symbol that the plugin exports.
 pub(crate) const ENTRY: &[u8] = b"graphpiped_torch_plugin";
@@ -89,6 +89,7 @@ pub(crate) struct Plugin {
     pub free_tensor: unsafe extern "C" fn(*mut Tensor),
     pub free_words: unsafe extern "C" fn(*mut c_char),
     pub copied_bytes: unsafe extern "C" fn() -> u64,
+    pub kept_bytes: unsafe extern "C" fn() -> u64,
 }
 
 // The same numbers stand in plugin/plugin.cpp.
@@ -98,7 +99,7 @@ const _: () = {
     assert!(size_of::<Open>() == 32 && offset_of!(Open, outputs_count) == 16);
     assert!(size_of::<Input>() == 32 && offset_of!(Input, rank) == 24);
     assert!(size_of::<Output>() == 40 && offset_of!(Output, rank) == 32);
-    assert!(size_of::<Plugin>() == 72 && offset_of!(Plugin, open) == 16);
+    assert!(size_of::<Plugin>() == 80 && offset_of!(Plugin, open) == 16);
 };
 
 #[cfg(test)]

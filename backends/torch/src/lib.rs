@@ -32,7 +32,7 @@ mod words;
 
 pub use abi::ABI;
 pub use graphpiped_backend_library::Locations;
-pub use library::{PLUGIN, WANTED, copied_bytes};
+pub use library::{PLUGIN, WANTED, copied_bytes, kept_bytes};
 
 /// What compiled packages are to find when they are loaded, unless somebody has said otherwise; to be set before there is a
 /// second thread. Without it their code does not compare its inputs with what it was compiled for.

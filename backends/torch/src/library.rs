@@ -63,6 +63,11 @@ pub fn copied_bytes() -> u64 {
     LIBRARY.get().map_or(0, |library| library.plugin.copied_bytes())
 }
 
+/// Bytes of memory of large tensors that no tensor has now and later runs will use, of all models of the process.
+pub fn kept_bytes() -> u64 {
+    LIBRARY.get().map_or(0, |library| library.plugin.kept_bytes())
+}
+
 /// Files that fit each other, not yet loaded.
 #[derive(Debug)]
 struct Found {

@@ -107,6 +107,12 @@ impl Plugin {
         unsafe { (self.0.copied_bytes)() }
     }
 
+    /// Bytes of memory that runs have given back and later ones will use.
+    pub fn kept_bytes(self) -> u64 {
+        // SAFETY: as for `copied_bytes`.
+        unsafe { (self.0.kept_bytes)() }
+    }
+
     /// Opens a model.
     pub fn open(self, how: &How<'_>) -> Result<Module, Failure> {
         let outputs: Vec<*const c_char> = how.outputs.iter().map(|name| name.as_ptr()).collect();

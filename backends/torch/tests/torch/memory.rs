@@ -2,9 +2,10 @@
 
 use crate::support::{Numbers, floats, instance, memory_of, open, run, run_in};
 use graphpipe_schema::DType;
-use graphpiped_backend_api::{Produced, RunError};
+use graphpiped_backend_api::{Instance, Produced, RunError};
 use graphpiped_backend_conformance::process::{child, is_child};
-use graphpiped_backend_torch::copied_bytes;
+use graphpiped_backend_torch::{copied_bytes, kept_bytes};
+use std::sync::Arc;
 
 #[test]
 fn a_run_that_fails_gives_its_inputs_back() {
@@ -162,4 +163,81 @@ fn copies_of_inputs_and_outputs_are_counted() {
     assert_eq!(copied_by("transposed", &[rows()]), 32, "a view with gaps");
     assert_eq!(copied_by("negated", &[floats(&[3], &[1.0; 3])]), 12, "numbers whose sign is yet to change");
     assert_eq!(copied_by("summing", &[rows()]), 4, "what the model refers to still");
+}
+
+/// Bytes of a huge page: what is smaller is the C library's.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Rows of "double" whose output has so many bytes.
+fn rows_of(bytes: usize) -> [Numbers; 1] {
+    let numbers = bytes / 4;
+    [floats(&[(numbers / 4) as i64, 4], &vec![1.5; numbers])]
+}
+
+/// What a run lends.
+fn lent(instance: &mut dyn Instance, inputs: &[Numbers; 1]) -> Lent {
+    let mut found = run(instance, inputs, &[0]).expect("it runs");
+    assert!(found[0].floats().iter().all(|number| *number == 3.0), "twice 1.5");
+    match found.remove(0).how {
+        Produced::Lent { owner, .. } => owner,
+        other => panic!("{other:?}"),
+    }
+}
+
+type Lent = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+fn start(lent: &Lent) -> usize {
+    (**lent).as_ref().as_ptr().addr()
+}
+
+#[test]
+fn memory_of_large_tensors_is_used_again_when_nobody_has_it_and_not_before() {
+    // In a process of its own, because other tests use it, too.
+    if !is_child() {
+        child("memory::memory_of_large_tensors_is_used_again_when_nobody_has_it_and_not_before", |_| {});
+        return;
+    }
+    let mut instance = instance("double");
+    let inputs = rows_of(8 * HUGE_PAGE);
+    let first = lent(&mut *instance, &inputs);
+    assert_eq!((start(&first) % HUGE_PAGE, kept_bytes()), (0, 0));
+    let at = start(&first);
+    let second = lent(&mut *instance, &inputs);
+    assert_ne!(start(&second), at, "somebody reads the first");
+    drop(first);
+    assert_eq!(kept_bytes(), 8 * HUGE_PAGE as u64);
+    let third = lent(&mut *instance, &inputs);
+    assert_eq!((start(&third), kept_bytes()), (at, 0));
+    let smaller = lent(&mut *instance, &rows_of(HUGE_PAGE / 2));
+    drop((second, third, smaller));
+    assert_eq!(kept_bytes(), 16 * HUGE_PAGE as u64, "what is small is none of it");
+    // Much too large for it.
+    let other = lent(&mut *instance, &rows_of(5 * HUGE_PAGE));
+    assert_eq!(kept_bytes(), 16 * HUGE_PAGE as u64);
+    // Not much too large.
+    let fitting = lent(&mut *instance, &rows_of(7 * HUGE_PAGE));
+    assert_eq!(kept_bytes(), 8 * HUGE_PAGE as u64);
+    drop((other, fitting));
+    // With that, 5 + 8 + 8 would be kept, and 16 were lent at once; so the one that was here first went.
+    assert_eq!(kept_bytes(), 13 * HUGE_PAGE as u64);
+    drop(instance);
+    assert_eq!(kept_bytes(), 0, "the model is closed");
+}
+
+#[test]
+fn no_more_memory_is_kept_than_was_lent_at_once() {
+    // In a process of its own, as above.
+    if !is_child() {
+        child("memory::no_more_memory_is_kept_than_was_lent_at_once", |_| {});
+        return;
+    }
+    let mut instance = instance("double");
+    // Each is much too large for the next one, and none is used again.
+    let sizes = [32, 20, 12, 6, 3, 1];
+    for size in sizes {
+        drop(lent(&mut *instance, &rows_of(size * HUGE_PAGE)));
+        assert!(kept_bytes() <= 32 * HUGE_PAGE as u64, "{}", kept_bytes());
+    }
+    // After 20 the 32 had to go, and after 12 nothing; 20 + 12 are as many, so after 6 the 20 went.
+    assert_eq!(kept_bytes(), (12 + 6 + 3 + 1) * HUGE_PAGE as u64);
 }
