@@ -91,6 +91,12 @@ impl Daemon {
         self.running.load(Ordering::Relaxed).min(self.run_cores)
     }
 
+    /// When the next run is believed to be over, of those that are not believed to have been over by then. Of each model it
+    /// is the run that was begun last.
+    pub fn next_end(&self, then: Instant) -> Option<Instant> {
+        self.registry.entries().iter().filter_map(|entry| entry.queue.end()).filter(|end| *end > then).min()
+    }
+
     /// For how long a reactor may leave its sockets alone for the sake of runs that need every core: a small part of what
     /// they take, so that nobody waits much longer for it. `None` if a core is free, or if it is not worth while.
     pub fn rest(&self) -> Option<Duration> {

@@ -30,6 +30,9 @@ pub struct ModelQueue {
     busy: AtomicUsize,
     /// How many nanoseconds the run that was begun last is believed to take; 0 = nobody knows. A hint, so `Relaxed`.
     predicted: AtomicU64,
+    /// When that run is believed to be over, in nanoseconds since `made`; 0 = nobody knows. A hint, so `Relaxed`.
+    end: AtomicU64,
+    made: Instant,
     is_closed: AtomicBool,
 }
 
@@ -56,6 +59,8 @@ impl Counted {
         predicted: Option<Duration>,
     ) -> Counted {
         queue.predicted.store(predicted.unwrap_or_default().as_nanos() as u64, Ordering::Relaxed);
+        let end = predicted.map(|run| queue.made.elapsed() + run);
+        queue.end.store(end.unwrap_or_default().as_nanos() as u64, Ordering::Relaxed);
         queue.busy.fetch_add(1, Ordering::Relaxed);
         running.fetch_add(threads, Ordering::Relaxed);
         Counted { queue, running, threads }
@@ -95,6 +100,8 @@ impl ModelQueue {
             executors,
             busy: AtomicUsize::new(0),
             predicted: AtomicU64::new(0),
+            end: AtomicU64::new(0),
+            made: Instant::now(),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -133,6 +140,12 @@ impl ModelQueue {
     /// goes on.
     pub fn predicted(&self) -> Option<Duration> {
         (self.busy.load(Ordering::Relaxed) > 0).then(|| Duration::from_nanos(self.predicted.load(Ordering::Relaxed)))
+    }
+
+    /// When the latest of the runs that go on is believed to be over; `None` if nobody knows, or none goes on.
+    pub fn end(&self) -> Option<Instant> {
+        let end = self.end.load(Ordering::Relaxed);
+        (end > 0 && self.busy.load(Ordering::Relaxed) > 0).then(|| self.made + Duration::from_nanos(end))
     }
 
     /// Executors that run nothing; others may change it at any time.

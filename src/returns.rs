@@ -89,6 +89,11 @@ impl Returns {
         self.letterbox.ring();
     }
 
+    /// Whether a reply is still to be delivered.
+    pub fn is_awaited(&self) -> bool {
+        self.away.load(Ordering::Relaxed) > 0
+    }
+
     /// How many requests may be on their way.
     pub fn capacity(&self) -> usize {
         self.letterbox.capacity()

@@ -302,6 +302,13 @@ impl Service for ReactorService {
         self.daemon.wants_core()
     }
 
+    fn next_reply(&self, then: Instant) -> Option<Instant> {
+        if !self.daemon.returns[self.reactor].is_awaited() {
+            return None;
+        }
+        self.daemon.next_end(then)
+    }
+
     fn rest(&self) -> Option<Duration> {
         // Whoever gets an answer without having to wait for a run comes again soon.
         if self.now < self.useful + USEFUL_FOR {

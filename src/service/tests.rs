@@ -304,6 +304,34 @@ fn a_reactor_rests_for_a_small_part_of_the_shortest_run_that_needs_its_core() {
 }
 
 #[test]
+fn a_reply_is_believed_to_come_when_the_run_is_over_that_was_begun_last() {
+    let bench = cheap();
+    let (queue, running) = (&bench.daemon.registry.entries()[0].queue, &bench.daemon.running);
+    let run = |milliseconds: Option<u64>| {
+        Counted::new(queue.clone(), running.clone(), 1, milliseconds.map(Duration::from_millis))
+    };
+    let begin = Instant::now();
+    let first = run(Some(1_000));
+    assert_eq!(bench.service.next_reply(begin), None, "no request of this reactor is away");
+    assert!(bench.daemon.returns[0].depart());
+    let believed = |then| bench.service.next_reply(then).map(|reply| reply - begin);
+    let near = |found: Option<Duration>, milliseconds: u64| {
+        // It was begun a moment after `begin`.
+        let least = Duration::from_millis(milliseconds);
+        found.is_some_and(|found| found >= least - Duration::from_millis(1) && found < least + Duration::from_secs(60))
+    };
+    assert!(near(believed(begin), 1_000));
+    let second = run(Some(100_000));
+    assert!(near(believed(begin), 100_000));
+    assert_eq!(believed(begin + Duration::from_secs(1_000)), None, "that would have been over");
+    let unknown = run(None);
+    assert_eq!(believed(begin), None, "nobody knows");
+    drop((first, second, unknown));
+    drop(run(Some(1_000)));
+    assert_eq!(believed(begin), None, "nothing runs");
+}
+
+#[test]
 fn runs_that_are_kept_to_some_cores_leave_the_others_to_the_reactors() {
     for (cpus, is_wanted) in [("0-1", false), ("0-3", true)] {
         let bench = bench_on(Some(cpus.parse().unwrap()), vec![("rows", rows(), true)]);

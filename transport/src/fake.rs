@@ -49,6 +49,8 @@ pub(crate) struct Fake {
     pub lane: Option<Arc<Lane<()>>>,
     /// How long a slow sender is waited for, while there is no hurry.
     pub patience: Option<Duration>,
+    /// When the next replies of another thread are believed to come.
+    pub(crate) next_reply: Option<Instant>,
     pub talk: Arc<Talk>,
     answers: Answers,
     metadata: Arc<[u8]>,
@@ -104,6 +106,7 @@ impl Fake {
             weight: 1,
             lane: None,
             patience: None,
+            next_reply: None,
             talk: Arc::default(),
             answers,
             metadata: metadata.into(),
@@ -253,6 +256,10 @@ impl Service for Fake {
 
     fn wants_core(&self) -> bool {
         false
+    }
+
+    fn next_reply(&self, then: Instant) -> Option<Instant> {
+        self.next_reply.filter(|reply| *reply > then)
     }
 
     fn rest(&self) -> Option<Duration> {

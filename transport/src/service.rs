@@ -196,6 +196,10 @@ pub trait Service {
     /// Whether the daemon would rather have this core than let the reactor spin on it.
     fn wants_core(&self) -> bool;
 
+    /// When another thread is believed to deliver the next replies to this reactor, of those that it is not believed to
+    /// have delivered by `then`. `None` if nobody knows, or there is nothing to deliver.
+    fn next_reply(&self, then: Instant) -> Option<Instant>;
+
     /// For how long a reactor that has done what there was to do leaves its sockets alone, whatever comes to them: because
     /// a run needs its core, being woken for each request would take more of that than all of them together, and what
     /// comes would have to wait in any case.

@@ -6,6 +6,7 @@ mod lend;
 mod patience;
 mod rest;
 mod server;
+mod spin;
 mod turn;
 
 use crate::counters::Counter;

@@ -1,6 +1,11 @@
 //! How a reactor waits: not at all while there is something to run, spinning while the next completion is near, resting
 //! while a run needs its core, else asleep in its ring.
 //!
+//! A completion is near for a while after the last one, because who has a reply asks again; and around the time at which a run
+//! on another thread is believed to be over. It is that thread which would have to wake a reactor that sleeps then, and
+//! to wake another core takes a few microseconds, on a virtual machine ten, while its next batch waits. So a reactor wakes
+//! itself a little before.
+//!
 //! Asleep in the ring, it is woken by each request. Where it shares its core with a run that is long, that is dear: each
 //! time the run stops, and finds its caches used by somebody else. So it rests outside of the ring, where only the bell
 //! wakes it, and then takes all that has come at once. It rests after it has done something, never twice in a row (what
@@ -13,6 +18,9 @@ use crate::service::Service;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// A spinning reactor looks so many times before it asks the system whether somebody else needs the core: microseconds.
+const LOOKS: usize = 128;
+
 /// How long to sleep where nothing has a deadline.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -24,10 +32,11 @@ impl<S: Service> Reactor<S> {
             // wait for.
             return self.ring.poll();
         }
-        let spin = self.world.limits.spin;
-        if !spin.is_zero() && self.world.now < self.last_event + spin && !self.world.service.wants_core() {
+        let after_event = self.after_event();
+        let reply = if after_event.is_some() { None } else { self.next_reply() };
+        if let Some(until) = after_event.or_else(|| self.around(reply)) {
             self.ring.poll()?;
-            self.spin(self.last_event + spin);
+            self.spin(until);
             return self.ring.poll();
         }
         let mailbox = self.mailbox.clone();
@@ -39,10 +48,45 @@ impl<S: Service> Reactor<S> {
         let result = match rest {
             _ if has_news => self.ring.poll(),
             Some(rest) => self.rest(&mailbox, rest),
-            None => self.ring.sleep(self.timeout()),
+            None => self.ring.sleep(self.timeout().min(self.until_near(reply))),
         };
         drop(asleep);
         result
+    }
+
+    fn may_spin(&self) -> bool {
+        !self.world.limits.spin.is_zero() && !self.world.service.wants_core()
+    }
+
+    /// How much earlier or later than is believed replies are awaited awake.
+    fn near(&self) -> Duration {
+        self.world.limits.spin / 2
+    }
+
+    /// Until when to spin because something has just happened.
+    fn after_event(&self) -> Option<Instant> {
+        let until = self.last_event + self.world.limits.spin;
+        (self.world.now < until && self.may_spin()).then_some(until)
+    }
+
+    /// When the next replies of another thread are believed to come, if they are worth being awake for.
+    pub(super) fn next_reply(&self) -> Option<Instant> {
+        if !self.may_spin() {
+            return None;
+        }
+        // Those that are late are waited for as long as those that are early.
+        let then = self.world.now.checked_sub(self.near()).unwrap_or(self.world.now);
+        self.world.service.next_reply(then)
+    }
+
+    /// Until when to spin for replies that are believed to come at this time, if it is near.
+    pub(super) fn around(&self, reply: Option<Instant>) -> Option<Instant> {
+        reply.filter(|reply| *reply <= self.world.now + self.near()).map(|reply| reply + self.near())
+    }
+
+    /// For how long replies that are believed to come at this time need nobody awake.
+    pub(super) fn until_near(&self, reply: Option<Instant>) -> Duration {
+        reply.map_or(LONG, |reply| reply.saturating_duration_since(self.world.now + self.near()))
     }
 
     /// Submits, and if nothing is there to be done waits for the bell alone, and for no longer than this.
@@ -69,15 +113,17 @@ impl<S: Service> Reactor<S> {
         self.listeners.iter().all(|(_, arming)| matches!(arming, Arming::Armed(_)))
     }
 
-    /// Looks at shared memory until something is there or the time is over; makes no system call.
+    /// Looks at shared memory until something is there or the time is over.
     fn spin(&mut self, until: Instant) {
         loop {
-            for _ in 0..32 {
+            for _ in 0..LOOKS {
                 if self.ring.is_ready() || !self.mailbox.is_empty() {
                     return;
                 }
                 std::hint::spin_loop();
             }
+            // Clients on the same core, and whoever else is ready, would wait for the end of this thread's slice.
+            std::thread::yield_now();
             if Instant::now() >= until {
                 return;
             }
