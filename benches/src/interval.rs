@@ -63,7 +63,7 @@ impl Display for Interval {
 fn beyond(throws: usize) -> usize {
     let mut chance = 0.5_f64.powi(throws as i32);
     let (mut sum, mut heads) = (chance, 0);
-    while sum <= 0.025 {
+    while sum <= 0.025 && heads < throws {
         chance *= (throws - heads) as f64 / (heads + 1) as f64;
         sum += chance;
         heads += 1;

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! daemon    started ── push: its one thread ──► Open (it is in the background)
-//! process              its program is loaded     opens the model ──► makes its first instance ──► comes back: all threads
+//! process              its program is loaded     opens the model ──► is asked for an instance ──► comes back: all threads
 //! ```
 //!
 //! A policy is a thread's own, and a thread that is made begins with its maker's, so those that a framework makes meanwhile come
@@ -70,15 +70,20 @@ impl Background {
     }
 
     fn until(patience: Duration) -> Background {
-        // It may have made this thread before it was pushed.
-        let _ = set_policy(THIS, libc::SCHED_IDLE);
-        Background(Alarm::set(patience, put_back))
+        // The alarm must not wait for what others leave: it is made as if nothing were in the background.
+        put_one_back(THIS);
+        let alarm = Alarm::set(patience, put_back);
+        if alarm.is_some() {
+            let _ = set_policy(THIS, libc::SCHED_IDLE);
+        }
+        Background(alarm)
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // Its thread has ended before others are looked for.
+        put_back();
+        // Its thread has ended before others are looked for once more.
         drop(self.0.take());
         put_back();
     }
@@ -92,8 +97,6 @@ impl Alarm {
     fn set(patience: Duration, act: impl FnOnce() + Send + 'static) -> Option<Alarm> {
         let (dropped, end) = channel::<()>();
         let wait = move || {
-            // Whoever made this thread may be in the background.
-            put_one_back(THIS);
             if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 act();
             }

@@ -29,7 +29,7 @@ struct Host {
     arenas: Mutex<HashMap<u64, Arc<View>>>,
     /// An arena has come.
     come: Condvar,
-    /// Where it is until it has an instance, if it was put there.
+    /// Where it is until it is asked for an instance, if it was put there.
     background: OnceLock<Mutex<Option<Background>>>,
 }
 
@@ -63,6 +63,7 @@ pub fn serve(control: OwnedFd, find: impl Fn(&str) -> Option<Arc<dyn Backend>>, 
                 host.say(&said, &path);
             }
             (Ok(ToProcess::Instance), Some(socket)) => {
+                host.come_back();
                 let (host, model) = (Arc::clone(&host), model.clone());
                 let socket = Arc::new(Socket::of(socket));
                 let its = Arc::clone(&socket);
@@ -148,7 +149,7 @@ impl Host {
         }
     }
 
-    /// Who waits for an instance is served as usual from now on, and so are all others.
+    /// Somebody waits for an instance, so nothing is left to others any more.
     fn come_back(&self) {
         let Some(background) = self.background.get() else { return };
         drop(background.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -158,9 +159,8 @@ impl Host {
 
     /// Makes an instance and does its runs, until the daemon does not need it any more.
     fn run_instance(&self, model: &dyn Model, socket: &Socket) {
-        let made = self.instance(model);
         self.come_back();
-        let (answer, instance) = match made {
+        let (answer, instance) = match self.instance(model) {
             Ok(instance) => (Answer::Ready, Some(instance)),
             Err(error) => (Answer::NotReady(error), None),
         };

@@ -135,7 +135,7 @@ fn a_model_is_opened_again_with_what_others_leave_and_served_as_before() {
     let background = if may || nice.is_none_or(|limit| limit >= 20) { libc::SCHED_IDLE } else { libc::SCHED_OTHER };
     // Opened, an instance, a run; and again.
     let usual = libc::SCHED_OTHER;
-    let expected = [usual, usual, usual, background, background, usual].map(|policy| format!("{policy}\n"));
+    let expected = [usual, usual, usual, background, usual, usual].map(|policy| format!("{policy}\n"));
     assert_eq!(std::fs::read_to_string(&policies).expect("it is there"), expected.concat());
 }
 

@@ -15,7 +15,7 @@ fn the_plugin_is_not_older_than_its_source() {
     let modified =
         |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified()).expect("a file with a time");
     let built = modified(plugin());
-    for source in ["plugin.cpp", "plugin.h", "build.sh"] {
+    for source in ["plugin.cpp", "plugin.h", "memory.cpp", "memory.h", "build.sh"] {
         assert!(modified(folder("plugin").join(source)) <= built, "{source} has changed; run `make torch-plugin`");
     }
 }
