@@ -12,8 +12,8 @@
 //! ```
 //!
 //! A policy is a thread's own, and a thread that is made begins with its maker's, so those that a framework makes meanwhile come
-//! back with the others; one that is being made is in no list yet, so whoever makes an instance looks again. Where all cores are
-//! busy nothing is left for such work, so on either side a clock ends it.
+//! back with the others; one that is being made is in no list yet, so they are looked for until there are none, and once more.
+//! Where all cores are busy nothing is left for such work, so on either side a clock ends it.
 
 use rustix::process::Pid;
 use std::io;
@@ -116,7 +116,7 @@ impl Drop for Alarm {
 }
 
 /// Gives all threads of this process the usual policy that take what others leave.
-pub(crate) fn put_back() {
+fn put_back() {
     // Those that were found may have made others meanwhile.
     while threads().into_iter().filter(|thread| put_one_back(*thread)).count() > 0 {}
 }

@@ -7,7 +7,7 @@
 mod kept;
 mod run;
 
-use crate::background::{Background, put_back};
+use crate::background::Background;
 use crate::memory::View;
 use crate::socket::{Mailbag, Socket};
 use crate::wire::control::{FromProcess, Opened, ToProcess};
@@ -17,7 +17,7 @@ use run::Runner;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Runs code of a framework; a panic in it becomes an error with its message.
 pub type Guard = fn(&mut dyn FnMut()) -> Result<(), String>;
@@ -29,17 +29,14 @@ struct Host {
     arenas: Mutex<HashMap<u64, Arc<View>>>,
     /// An arena has come.
     come: Condvar,
-    /// Where it is until it is asked for an instance, if it was put there.
-    background: OnceLock<Mutex<Option<Background>>>,
 }
 
 /// Hosts the model that the daemon names over `control`, which one of the backends that `find` knows has to open. Returns when
 /// the daemon has ended the socket; threads of instances may go on, and nobody waits for what they do.
 pub fn serve(control: OwnedFd, find: impl Fn(&str) -> Option<Arc<dyn Backend>>, guard: Guard) {
     let control = Arc::new(Socket::of(control));
-    let host =
-        Arc::new(Host { control, guard, arenas: Mutex::default(), come: Condvar::new(), background: OnceLock::new() });
-    let (mut mailbag, mut model) = (Mailbag::new(), None);
+    let host = Arc::new(Host { control, guard, arenas: Mutex::default(), come: Condvar::new() });
+    let (mut mailbag, mut model, mut background) = (Mailbag::new(), None, None);
     loop {
         let Ok((message, mut descriptors)) = host.control.receive(&mut mailbag) else { return };
         if message.is_empty() {
@@ -47,9 +44,7 @@ pub fn serve(control: OwnedFd, find: impl Fn(&str) -> Option<Arc<dyn Backend>>, 
         }
         match (ToProcess::read(message), descriptors.pop()) {
             (Ok(ToProcess::Open { backend, path, options, in_background }), None) => {
-                if in_background {
-                    host.background.get_or_init(|| Mutex::new(Some(Background::of_this_process())));
-                }
+                background = in_background.then(Background::of_this_process);
                 let opened = host.open(find(&backend), &backend, &path, &options);
                 let said = match &opened {
                     Ok(model) => FromProcess::Opened(Opened {
@@ -63,7 +58,8 @@ pub fn serve(control: OwnedFd, find: impl Fn(&str) -> Option<Arc<dyn Backend>>, 
                 host.say(&said, &path);
             }
             (Ok(ToProcess::Instance), Some(socket)) => {
-                host.come_back();
+                // Somebody waits for it, so nothing is left to others any more.
+                drop(background.take());
                 let (host, model) = (Arc::clone(&host), model.clone());
                 let socket = Arc::new(Socket::of(socket));
                 let its = Arc::clone(&socket);
@@ -149,17 +145,8 @@ impl Host {
         }
     }
 
-    /// Somebody waits for an instance, so nothing is left to others any more.
-    fn come_back(&self) {
-        let Some(background) = self.background.get() else { return };
-        drop(background.lock().unwrap_or_else(PoisonError::into_inner).take());
-        // This thread may have been made at the very moment when the others came back.
-        put_back();
-    }
-
     /// Makes an instance and does its runs, until the daemon does not need it any more.
     fn run_instance(&self, model: &dyn Model, socket: &Socket) {
-        self.come_back();
         let (answer, instance) = match self.instance(model) {
             Ok(instance) => (Answer::Ready, Some(instance)),
             Err(error) => (Answer::NotReady(error), None),

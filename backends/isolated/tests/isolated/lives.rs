@@ -215,24 +215,24 @@ fn all_runs_of_a_process_end_with_it() {
 
 #[test]
 fn a_process_ends_with_its_model() {
-    let model = Isolated::open("m", "told", Path::new(""), &Options::default(), program(), Arc::new(Unbounded))
+    // Other tests have models beside it, of another name.
+    let model = Isolated::open("ending", "told", Path::new(""), &Options::default(), program(), Arc::new(Unbounded))
         .expect("it opens");
-    let children = || std::fs::read_to_string(format!("/proc/self/task/{}/children", thread_of_host())).ok();
-    let alive = children().expect("the thread that watches it is there");
-    let process = alive.trim().to_string();
+    let children = std::fs::read_to_string(format!("/proc/self/task/{}/children", watcher_of("ending")));
+    let alive = children.expect("the thread that watches it is there");
+    let process = alive.trim();
     assert!(!process.is_empty());
     drop(model);
     until("gone", || !Path::new(&format!("/proc/{process}")).exists());
 }
 
 /// The thread that watches over the process of the one model called so.
-fn thread_of_host() -> String {
+fn watcher_of(model: &str) -> String {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let is_host = |task: &String| {
-        let has_child = std::fs::read_to_string(format!("/proc/self/task/{task}/children"));
+    let is_watcher = |task: &String| {
         let name = std::fs::read_to_string(format!("/proc/self/task/{task}/comm"));
-        name.is_ok_and(|name| name.trim() == "host-m") && has_child.is_ok_and(|children| !children.trim().is_empty())
+        name.is_ok_and(|name| name.trim() == format!("host-{model}"))
     };
     let mut tasks = tasks.filter_map(|task| task.ok()?.file_name().into_string().ok());
-    tasks.find(is_host).expect("a thread")
+    tasks.find(is_watcher).expect("a thread")
 }

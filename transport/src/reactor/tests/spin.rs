@@ -15,14 +15,12 @@ const NEAR: Duration = Duration::from_micros(25);
 
 /// One to which nothing has happened for a second, and that believes replies to come in so long.
 fn reactor(spin: Duration, reply: Duration) -> Reactor<Fake> {
-    let mut service = Fake::inline(&Pool::new(1 << 20));
+    let service = Fake::inline(&Pool::new(1 << 20));
     let mailbox = Mailbox::new(1).unwrap();
     let control = Control::new(vec![Arc::clone(&mailbox)]);
-    service.next_reply = Some(Instant::now() + Duration::from_secs(1) + reply);
     let limits = Limits { spin, ..Limits::default() };
     let mut reactor = Reactor::new(&limits, vec![], mailbox, Arc::default(), control, service).unwrap();
     reactor.world.now += Duration::from_secs(1);
-    // From here on there is one clock.
     reactor.world.service.next_reply = Some(reactor.world.now + reply);
     reactor
 }
