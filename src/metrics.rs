@@ -55,6 +55,8 @@ fn connections(page: &mut Text, daemon: &Daemon) {
     let help =
         "Sends of --zero-copy-send: without a copy (sent), and those that the kernel has copied anyway (copied).";
     page.metric("graphpiped_zero_copy_sends_total", "counter", help, labelled("how", how));
+    let help = "Times that a reactor lost its core to others while it polled, and stopped polling for a while.";
+    page.one("graphpiped_spins_interrupted_total", "counter", help, sum(|c| &c.spins_interrupted));
 }
 
 fn requests(page: &mut Text, daemon: &Daemon) {

@@ -65,6 +65,8 @@ pub struct Counters {
     pub received_bytes: Counter,
     /// Bytes sent.
     pub sent_bytes: Counter,
+    /// Times that a reactor lost its core to somebody else while it spun, and backed off.
+    pub spins_interrupted: Counter,
     /// Sends of a payload that was lent to the kernel instead of copied, and has come back.
     pub zero_copy_sends: Counter,
     /// Of these, those of which the kernel has made a copy nevertheless.

@@ -9,6 +9,7 @@
 //! ended, and watches the clock.
 
 mod accept;
+mod backoff;
 mod control;
 mod flush;
 mod hangup;
@@ -30,6 +31,7 @@ use crate::probe::Unavailable;
 use crate::ring::{Event, Key, Ring, Usage};
 use crate::service::{Reply, Service, Ticket};
 use accept::Arming;
+use backoff::Backoff;
 use graphpiped_memory::Destination;
 use hangup::has_hung_up;
 use patience::{Asked, Receivers};
@@ -58,6 +60,7 @@ pub struct Reactor<S: Service> {
     is_bell_watched: bool,
     last_event: Instant,
     last_rest: Instant,
+    backoff: Backoff,
     /// Receives into destinations and sends that have not ended: they stand still while this thread is out of the ring.
     transfers: usize,
     next_sweep: Instant,
@@ -126,6 +129,7 @@ impl<S: Service> Reactor<S> {
             is_bell_watched: false,
             last_event: now,
             last_rest: now,
+            backoff: Backoff::new(now),
             transfers: 0,
             next_sweep: now,
             drain_deadline: None,

@@ -6,6 +6,9 @@
 //! to wake another core takes a few microseconds, on a virtual machine ten, while its next batch waits. So a reactor wakes
 //! itself a little before.
 //!
+//! While it spins it lets others have the core that are ready, such as clients on the same one. Where those take long, it
+//! [backs off](super::backoff).
+//!
 //! Asleep in the ring, it is woken by each request. Where it shares its core with a run that is long, that is dear: each
 //! time the run stops, and finds its caches used by somebody else. So it rests outside of the ring, where only the bell
 //! wakes it, and then takes all that has come at once. It rests after it has done something, never twice in a row (what
@@ -13,6 +16,7 @@
 
 use super::Reactor;
 use super::accept::Arming;
+use super::backoff::AWAY;
 use crate::mailbox::Mailbox;
 use crate::service::Service;
 use std::io;
@@ -32,6 +36,7 @@ impl<S: Service> Reactor<S> {
             // wait for.
             return self.ring.poll();
         }
+        self.world.now = Instant::now();
         let after_event = self.after_event();
         let reply = if after_event.is_some() { None } else { self.next_reply() };
         if let Some(until) = after_event.or_else(|| self.around(reply)) {
@@ -55,7 +60,7 @@ impl<S: Service> Reactor<S> {
     }
 
     fn may_spin(&self) -> bool {
-        !self.world.limits.spin.is_zero() && !self.world.service.wants_core()
+        !self.world.limits.spin.is_zero() && self.backoff.allows(self.world.now) && !self.world.service.wants_core()
     }
 
     /// How much earlier or later than is believed replies are awaited awake.
@@ -64,7 +69,7 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Until when to spin because something has just happened.
-    fn after_event(&self) -> Option<Instant> {
+    pub(super) fn after_event(&self) -> Option<Instant> {
         let until = self.last_event + self.world.limits.spin;
         (self.world.now < until && self.may_spin()).then_some(until)
     }
@@ -113,8 +118,9 @@ impl<S: Service> Reactor<S> {
         self.listeners.iter().all(|(_, arming)| matches!(arming, Arming::Armed(_)))
     }
 
-    /// Looks at shared memory until something is there or the time is over.
-    fn spin(&mut self, until: Instant) {
+    /// Looks at shared memory until something is there, the time is over, or somebody else computes on this core.
+    pub(super) fn spin(&mut self, until: Instant) {
+        let mut before = Instant::now();
         loop {
             for _ in 0..LOOKS {
                 if self.ring.is_ready() || !self.mailbox.is_empty() {
@@ -122,11 +128,16 @@ impl<S: Service> Reactor<S> {
                 }
                 std::hint::spin_loop();
             }
-            // Clients on the same core, and whoever else is ready, would wait for the end of this thread's slice.
             std::thread::yield_now();
-            if Instant::now() >= until {
+            let now = Instant::now();
+            if now - before >= AWAY {
+                self.world.counters.spins_interrupted.add(1);
+                return self.backoff.was_away(now);
+            }
+            if now >= until {
                 return;
             }
+            before = now;
         }
     }
 }

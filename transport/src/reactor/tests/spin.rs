@@ -4,9 +4,12 @@ use super::server::PATIENCE;
 use crate::fake::Fake;
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
+use crate::reactor::backoff::{Backoff, SILENCE_MAX, SILENCE_MIN};
 use crate::reactor::{Control, Reactor};
 use graphpiped_memory::Pool;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -68,4 +71,68 @@ fn a_reactor_sleeps_no_longer_than_until_replies_are_near() {
     drop(done);
     watchdog.join().unwrap();
     assert!(reactor.world.now < reply + PATIENCE / 2);
+}
+
+#[test]
+fn a_reactor_that_loses_its_core_while_it_spins_sleeps_instead() {
+    let mut reactor = reactor(SPIN, Duration::from_micros(1));
+    reactor.world.now = Instant::now();
+    let (core, is_over) = (first_core(), Arc::new(AtomicBool::new(false)));
+    on_core(core);
+    let computes = Arc::clone(&is_over);
+    let other = std::thread::spawn(move || {
+        on_core(core);
+        while !computes.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    });
+    let (begin, counters) = (Instant::now(), Arc::clone(&reactor.world.counters));
+    while counters.spins_interrupted.get() == 0 && begin.elapsed() < PATIENCE {
+        reactor.spin(Instant::now() + PATIENCE);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    other.join().unwrap();
+    assert_eq!(counters.spins_interrupted.get(), 1);
+    // Before it has backed off, so before that is over, however long the end of the other thread took.
+    reactor.world.now = begin;
+    reactor.last_event = begin;
+    assert_eq!((reactor.after_event(), reactor.next_reply()), (None, None));
+    reactor.world.now = Instant::now() + SILENCE_MIN;
+    reactor.last_event = reactor.world.now;
+    reactor.world.service.next_reply = Some(reactor.world.now + SPIN);
+    assert!(reactor.after_event().is_some() && reactor.next_reply().is_some());
+}
+
+#[test]
+fn each_time_that_it_is_so_again_nothing_spins_for_twice_as_long() {
+    let mut now = Instant::now();
+    let mut backoff = Backoff::new(now);
+    assert!(backoff.allows(now));
+    let mut silence = SILENCE_MIN;
+    for _ in 0..20 {
+        backoff.was_away(now);
+        assert!(!backoff.allows(now + silence.saturating_sub(Duration::from_nanos(1))));
+        assert!(backoff.allows(now + silence), "{silence:?}");
+        // Soon after it has begun to spin again.
+        now += silence + silence / 2;
+        silence = (silence * 2).min(SILENCE_MAX);
+    }
+    assert_eq!(silence, SILENCE_MAX);
+    // It has spun undisturbed for longer than it had been silent.
+    now += SILENCE_MAX;
+    backoff.was_away(now);
+    assert!(backoff.allows(now + SILENCE_MIN));
+}
+
+/// The first core that this process may use.
+fn first_core() -> usize {
+    let cores = sched_getaffinity(None).unwrap();
+    (0..CpuSet::MAX_CPU).find(|core| cores.is_set(*core)).unwrap()
+}
+
+/// Keeps this thread on a core.
+fn on_core(core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).unwrap();
 }
