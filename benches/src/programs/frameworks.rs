@@ -1,12 +1,16 @@
 //! What is left of a framework's rate when it is behind the daemon: the same models in three formats, asked for so many rows at
 //! a time, beside a loop of the framework on one thread. Twice: with all of the daemon on the loop's core, where whatever it
 //! does is at the framework's cost; and with only what runs the model there, which is how one has it where cores are free.
+//!
+//! A framework's own rate drifts by several percent within seconds, on machines that others share. So what is compared takes
+//! turns that are as short as runs allow.
 
 use crate::address::{Address, Family};
 use crate::aim::{self, Aim};
 use crate::clients::{self, Demand};
 use crate::daemon::Daemon;
 use crate::framework::{BareLoop, Framework, Kind};
+use crate::interval::Interval;
 use crate::metrics;
 use crate::models::{self, Model};
 use crate::options::Bench;
@@ -22,6 +26,9 @@ const CLIENTS: usize = 3;
 /// Replies to each client in a measurement, at least, and runs of the loop.
 const REPLIES: usize = 2;
 const RUNS: u32 = 4;
+/// Where runs are shorter than this, each round is so many turns, which together take as long.
+const SHORT: Duration = Duration::from_millis(5);
+const TURNS: u32 = 5;
 /// The part of the loop's rate that is to be left,
 const LEFT: f64 = 0.97;
 /// with so many rows at a time.
@@ -36,7 +43,8 @@ struct Case {
 }
 
 /// Looks for the frameworks.
-pub fn check() -> Result<()> {
+pub fn check(bench: &Bench) -> Result<()> {
+    ensure!(bench.rounds > 1, "`frameworks` takes two rounds at least: one says nothing of how sure it is");
     for kind in Kind::ALL {
         Framework::open(kind, &models::perceptron(kind)?.path, 1)?;
     }
@@ -48,13 +56,15 @@ pub fn run(bench: &Bench) -> Result<()> {
     println!(
         "*perceptron*: 784 → 512 → 512 → 10; *resnet*: the shape of ResNet-50; f32, weights by chance, the same in each format. \
          {CLIENTS} clients over UDS with one request under way each; batches of as many rows as a request has; one thread \
-         within a run on either side; {} rounds of {:?}, or {REPLIES} replies to each client.",
+         within a run on either side; {} rounds of {:?}, or {REPLIES} replies to each client; \
+         where runs are shorter than {SHORT:?}, each round is {TURNS} turns. Ratios are the median of those of each turn, with its \
+         interval of 95 % confidence.",
         bench.rounds, bench.duration
     );
     for model in [models::perceptron, models::resnet] {
         for kind in Kind::ALL {
             let model = model(kind)?;
-            print(kind, model.name, &measure_all(bench, kind, &model).with_context(|| kind.title())?);
+            print(kind, model.name, &measure_all(bench, kind, &model).with_context(|| kind.title())?)?;
         }
     }
     Ok(())
@@ -72,8 +82,11 @@ fn measure(bench: &Bench, framework: &Framework, model: &Model, rows: usize) -> 
     let mut bare = framework.rows(rows)?;
     let numbers: Vec<f32> = (0..rows * model.row_numbers()).map(clients::number).collect();
     bare.set_input(&numbers);
-    let run_s = bare.run_for(bench, Duration::ZERO)?.p50_us / 1e6;
-    let window = bench.duration.max(Duration::from_secs_f64(run_s) * RUNS);
+    // The first run may be the one that makes its memory.
+    bare.once()?;
+    let run = Duration::from_secs_f64(bare.run_for(bench, Duration::ZERO)?.p50_us / 1e6);
+    let turns = if run < SHORT { TURNS } else { 1 };
+    let window = bench.duration / turns;
     let (argument, size) = (model.argument(), rows.to_string());
     let flags = ["--model", &argument, "--max-batch", &size, "--intra-threads", "1", "--instances", "1"];
     let daemons = [Daemon::start_on_its_core(bench, &flags)?, Daemon::start_around_its_core(bench, &flags)?];
@@ -84,13 +97,13 @@ fn measure(bench: &Bench, framework: &Framework, model: &Model, rows: usize) -> 
         rows,
         clients: CLIENTS,
         replies: REPLIES,
-        window: bench.duration,
+        window,
     });
     demands.iter().try_for_each(|demand| verify(demand, &mut bare))?;
-    for round in 0..bench.rounds {
-        for index in bench.order(round, found.len()) {
+    for turn in 0..bench.rounds * turns as usize {
+        for index in bench.order(turn, found.len()) {
             let rate = match index.checked_sub(1) {
-                None => bare.run_for(bench, window)?.rate * rows as f64,
+                None => bare.run_for(bench, window.max(run * RUNS))?.rate * rows as f64,
                 Some(daemon) => rows_per_s(&clients::ask(&demands[daemon])?, rows)?,
             };
             found[index].push(rate);
@@ -134,7 +147,7 @@ fn rows_per_s(replies: &[Vec<Instant>], rows: usize) -> Result<f64> {
     Ok((counted * rows) as f64 / end.duration_since(begin).as_secs_f64())
 }
 
-fn print(kind: Kind, model: &str, cases: &[Case]) {
+fn print(kind: Kind, model: &str, cases: &[Case]) -> Result<()> {
     println!("\n### {model}, {}\n", kind.title());
     let mut table = Table::new(&[
         "rows",
@@ -145,22 +158,27 @@ fn print(kind: Kind, model: &str, cases: &[Case]) {
         "daemon / loop",
         "n",
     ]);
+    let mut left = vec![];
     for Case { rows, found: [bare, on, around] } in cases {
+        let (on_ratio, around_ratio) =
+            (Interval::of_median_ratio(on, bare)?, Interval::of_median_ratio(around, bare)?);
         table.row(&[
             rows,
             &Spread::of(bare),
             &Spread::of(on),
-            &Spread::of_ratios(on, bare),
+            &on_ratio,
             &Spread::of(around),
-            &Spread::of_ratios(around, bare),
-            &bare.len(),
+            &around_ratio,
+            &around_ratio.pairs,
         ]);
+        left.extend((*rows >= LEFT_FROM).then_some((rows, around_ratio.ratio)));
     }
     table.print();
-    for Case { rows, found: [bare, _, around] } in cases.iter().filter(|case| case.rows >= LEFT_FROM) {
+    for (rows, ratio) in left {
         let what = format!("{rows} rows at a time, only runs on its core: daemon / loop");
-        aim::print(&what, Aim::AtLeast(LEFT), "", Spread::of_ratios(around, bare).median());
+        aim::print(&what, Aim::AtLeast(LEFT), "", ratio);
     }
+    Ok(())
 }
 
 #[cfg(test)]

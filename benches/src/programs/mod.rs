@@ -102,7 +102,7 @@ impl Program {
             Program::Isolation => Generator::find(bench).map(drop),
             Program::Instrument => Generator::find(bench).and(wrk::check()),
             Program::Allocator => allocator::other_build(options.system_allocator.as_deref()).map(drop),
-            Program::Frameworks => frameworks::check(),
+            Program::Frameworks => frameworks::check(bench),
             Program::ZeroCopy => zero_copy::check(),
         }
     }
