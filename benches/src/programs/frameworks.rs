@@ -91,14 +91,8 @@ fn measure(bench: &Bench, framework: &Framework, model: &Model, rows: usize) -> 
     let flags = ["--model", &argument, "--max-batch", &size, "--intra-threads", "1", "--instances", "1"];
     let daemons = [Daemon::start_on_its_core(bench, &flags)?, Daemon::start_around_its_core(bench, &flags)?];
     let addresses = daemons.each_ref().map(|daemon| daemon.address(Family::Unix));
-    let demands = addresses.each_ref().map(|address| Demand {
-        address,
-        model,
-        rows,
-        clients: CLIENTS,
-        replies: REPLIES,
-        window,
-    });
+    let demands =
+        addresses.each_ref().map(|address| Demand { address, model, rows, clients: CLIENTS, replies: REPLIES, window });
     demands.iter().try_for_each(|demand| verify(demand, &mut bare))?;
     for turn in 0..bench.rounds * turns as usize {
         for index in bench.order(turn, found.len()) {
@@ -160,8 +154,7 @@ fn print(kind: Kind, model: &str, cases: &[Case]) -> Result<()> {
     ]);
     let mut left = vec![];
     for Case { rows, found: [bare, on, around] } in cases {
-        let (on_ratio, around_ratio) =
-            (Interval::of_median_ratio(on, bare)?, Interval::of_median_ratio(around, bare)?);
+        let (on_ratio, around_ratio) = (Interval::of_median_ratio(on, bare)?, Interval::of_median_ratio(around, bare)?);
         table.row(&[
             rows,
             &Spread::of(bare),

@@ -14,6 +14,7 @@ mod control;
 mod flush;
 mod hangup;
 mod patience;
+mod punctuality;
 mod slots;
 mod sweep;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use backoff::Backoff;
 use graphpiped_memory::Destination;
 use hangup::has_hung_up;
 use patience::{Asked, Receivers};
+use punctuality::Punctuality;
 use slots::{Armed, Slots};
 use std::io;
 use std::os::fd::AsFd;
@@ -61,6 +63,7 @@ pub struct Reactor<S: Service> {
     last_event: Instant,
     last_rest: Instant,
     backoff: Backoff,
+    punctuality: Punctuality,
     /// Receives into destinations and sends that have not ended: they stand still while this thread is out of the ring.
     transfers: usize,
     next_sweep: Instant,
@@ -111,7 +114,7 @@ impl<S: Service> Reactor<S> {
         ring.reserve(limits.connections_max.min(ROOM_MAX));
         slots.reserve(limits.connections_max.min(ROOM_MAX));
         let now = Instant::now();
-        let spare = Spare::default();
+        let (spare, punctuality) = (Spare::default(), Punctuality::new(limits.spin));
         // The reader takes no longer message, whatever the command line said.
         let message_bytes_max = limits.message_bytes_max.min(graphpipe_schema::MESSAGE_BYTES_MAX);
         let limits = Limits { message_bytes_max, ..limits.clone() };
@@ -130,6 +133,7 @@ impl<S: Service> Reactor<S> {
             last_event: now,
             last_rest: now,
             backoff: Backoff::new(now),
+            punctuality,
             transfers: 0,
             next_sweep: now,
             drain_deadline: None,
@@ -206,6 +210,9 @@ impl<S: Service> Reactor<S> {
     /// Delivers what is there now. Requests that waited behind these replies may be answered at once, elsewhere: those
     /// who have nothing to do with them must not wait for that to end.
     fn deliver_replies(&mut self) {
+        if !self.mailbox.is_empty() {
+            self.punctuality.replies_came(self.world.now);
+        }
         for _ in 0..self.mailbox.len() {
             let Some((ticket, reply)) = self.mailbox.take() else { break };
             self.deliver(ticket, &reply);

@@ -3,8 +3,8 @@
 //!
 //! A completion is near for a while after the last one, because who has a reply asks again; and around the time at which a run
 //! on another thread is believed to be over. It is that thread which would have to wake a reactor that sleeps then, and
-//! to wake another core takes a few microseconds, on a virtual machine ten, while its next batch waits. So a reactor wakes
-//! itself a little before.
+//! to wake another core takes a few microseconds, on a virtual machine ten or twenty, while its next batch waits. So a reactor
+//! wakes itself a little before, by as much as it has [learned](super::punctuality) that it has to.
 //!
 //! While it spins it lets others have the core that are ready, such as clients on the same one. Where those take long, it
 //! [backs off](super::backoff).
@@ -39,6 +39,9 @@ impl<S: Service> Reactor<S> {
         self.world.now = Instant::now();
         let after_event = self.after_event();
         let reply = if after_event.is_some() { None } else { self.next_reply() };
+        if let Some(reply) = reply {
+            self.punctuality.await_replies(reply);
+        }
         if let Some(until) = after_event.or_else(|| self.around(reply)) {
             self.ring.poll()?;
             self.spin(until);
@@ -53,7 +56,7 @@ impl<S: Service> Reactor<S> {
         let result = match rest {
             _ if has_news => self.ring.poll(),
             Some(rest) => self.rest(&mailbox, rest),
-            None => self.ring.sleep(self.timeout().min(self.until_near(reply))),
+            None => self.sleep(reply),
         };
         drop(asleep);
         result
@@ -61,11 +64,6 @@ impl<S: Service> Reactor<S> {
 
     fn may_spin(&self) -> bool {
         !self.world.limits.spin.is_zero() && self.backoff.allows(self.world.now) && !self.world.service.wants_core()
-    }
-
-    /// How much earlier or later than is believed replies are awaited awake.
-    fn near(&self) -> Duration {
-        self.world.limits.spin / 2
     }
 
     /// Until when to spin because something has just happened.
@@ -80,18 +78,31 @@ impl<S: Service> Reactor<S> {
             return None;
         }
         // Those that are late are waited for as long as those that are early.
-        let then = self.world.now.checked_sub(self.near()).unwrap_or(self.world.now);
+        let then = self.world.now.checked_sub(self.punctuality.near()).unwrap_or(self.world.now);
         self.world.service.next_reply(then)
     }
 
     /// Until when to spin for replies that are believed to come at this time, if it is near.
     pub(super) fn around(&self, reply: Option<Instant>) -> Option<Instant> {
-        reply.filter(|reply| *reply <= self.world.now + self.near()).map(|reply| reply + self.near())
+        reply
+            .filter(|reply| *reply <= self.world.now + self.punctuality.early())
+            .map(|reply| reply + self.punctuality.near())
+    }
+
+    /// Submits, and sleeps in the ring until something happens, or until it is time to await replies that are believed to come
+    /// at this time.
+    fn sleep(&mut self, reply: Option<Instant>) -> io::Result<()> {
+        let until_near = self.until_near(reply);
+        let result = self.ring.sleep(self.timeout().min(until_near));
+        if reply.is_some() {
+            self.punctuality.woke(self.world.now + until_near, Instant::now());
+        }
+        result
     }
 
     /// For how long replies that are believed to come at this time need nobody awake.
     pub(super) fn until_near(&self, reply: Option<Instant>) -> Duration {
-        reply.map_or(LONG, |reply| reply.saturating_duration_since(self.world.now + self.near()))
+        reply.map_or(LONG, |reply| reply.saturating_duration_since(self.world.now + self.punctuality.early()))
     }
 
     /// Submits, and if nothing is there to be done waits for the bell alone, and for no longer than this.

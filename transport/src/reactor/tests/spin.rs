@@ -6,6 +6,8 @@ use crate::limits::Limits;
 use crate::mailbox::Mailbox;
 use crate::reactor::backoff::{Backoff, SILENCE_MAX, SILENCE_MIN};
 use crate::reactor::{Control, Reactor};
+use crate::service::{Refusal, Reply, Ticket};
+use graphpipe_schema::Code;
 use graphpiped_memory::Pool;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::Arc;
@@ -71,6 +73,22 @@ fn a_reactor_sleeps_no_longer_than_until_replies_are_near() {
     drop(done);
     watchdog.join().unwrap();
     assert!(reactor.world.now < reply + PATIENCE / 2);
+    let punctuality = &reactor.punctuality;
+    assert!(punctuality.early() > punctuality.near(), "no sleep ends in the very nanosecond: {punctuality:?}");
+}
+
+#[test]
+fn replies_that_come_at_another_time_than_is_believed_are_awaited_for_longer() {
+    let mut reactor = reactor(SPIN, Duration::from_millis(5));
+    let now = Instant::now();
+    reactor.last_event = now.checked_sub(SPIN).unwrap();
+    reactor.world.service.next_reply = Some(now + Duration::from_millis(5));
+    let ticket = Ticket { connection: 0, generation: 0, id: 0, weight: 0 };
+    reactor.mailbox.put(ticket, Reply::Refused(Refusal::new(Code::Busy, "b")));
+    reactor.wait(false).unwrap();
+    assert_eq!(reactor.punctuality.near(), NEAR);
+    reactor.deliver_replies();
+    assert!(reactor.punctuality.near() > NEAR, "{:?}", reactor.punctuality);
 }
 
 #[test]
