@@ -3,7 +3,7 @@
 //! A plan is made once per run: what other threads find out about the model's outputs meanwhile changes later runs, and
 //! never this one.
 
-use crate::model::Shared;
+use crate::model::{Shared, is_lack_of_memory};
 use crate::value::{self, List, Readable, Value, Writable};
 use graphpiped_backend_api::{OutputSlot, RunError, one_line};
 use std::ffi::CStr;
@@ -62,10 +62,20 @@ pub(crate) enum Failed {
     Refused(ort::Error),
 }
 
+impl Failed {
+    /// Whether it may be the outputs' prepared memory that was refused. Who lacks memory would lack it again.
+    pub(crate) fn may_be_of_prepared(&self) -> bool {
+        matches!(self, Failed::Refused(error) if !is_lack_of_memory(error.message()))
+    }
+}
+
 impl From<Failed> for RunError {
     fn from(failed: Failed) -> RunError {
         match failed {
             Failed::Before(error) => error,
+            Failed::Refused(error) if is_lack_of_memory(error.message()) => {
+                RunError::Machine(one_line(error.message()))
+            }
             Failed::Refused(error) => RunError::Model(one_line(error.message())),
         }
     }

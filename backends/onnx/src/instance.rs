@@ -5,7 +5,7 @@
 //! Runtime's own memory, and the output is not predicted again. An output that is asked for more than once is computed
 //! once, and lent to each.
 
-use crate::attempt::{self, Failed, Made, Plan, attempt};
+use crate::attempt::{self, Made, Plan, attempt};
 use crate::model::Shared;
 use crate::value::{Lent, List, Readable, Value};
 use graphpipe_schema::DType;
@@ -32,7 +32,7 @@ impl Instance for OnnxInstance {
         check::outputs(shared.signature(), outputs)?;
         let plans = attempt::plans(shared, outputs);
         let mut made = attempt(shared, &values, outputs, &plans);
-        if matches!(made, Err(Failed::Refused(_))) && plans.contains(&Plan::Prepared) {
+        if matches!(&made, Err(failed) if failed.may_be_of_prepared()) && plans.contains(&Plan::Prepared) {
             made = attempt(shared, &values, outputs, &attempt::without_prepared(&plans));
         }
         for (position, made) in made?.into_iter().enumerate() {

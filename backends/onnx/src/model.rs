@@ -176,7 +176,7 @@ fn try_commit(mut builder: SessionBuilder, path: &Path, source: &Source<'_>) -> 
 }
 
 /// Whether ONNX Runtime has got no memory, which none of its error codes says: in the words of C++, or of its own allocator.
-fn is_lack_of_memory(message: &str) -> bool {
+pub(crate) fn is_lack_of_memory(message: &str) -> bool {
     message.contains("std::bad_alloc") || message.contains("Failed to allocate memory")
 }
 

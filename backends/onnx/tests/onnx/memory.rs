@@ -1,7 +1,9 @@
 //! A model that needs more memory than there is: the machine's lack, and not the model's fault.
 
-use crate::support::try_open;
-use graphpiped_backend_api::OpenError;
+use crate::support::{input, run_one, try_open};
+use graphpipe_schema::DType;
+use graphpiped_backend_api::{OpenError, RunError};
+use graphpiped_backend_conformance::Aligned;
 use graphpiped_onnx_proto::{
     DataType, GraphProto, Message, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
     TypeProto, ValueInfoProto, type_proto,
@@ -26,16 +28,42 @@ fn model() -> ModelProto {
         output: vec!["y".into()],
         ..NodeProto::default()
     };
-    let tensor = type_proto::Tensor { elem_type: Some(DataType::Float as i32), shape: None };
-    let floats = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), denotation: None };
-    let y = ValueInfoProto { name: Some("y".into()), r#type: Some(floats), ..ValueInfoProto::default() };
     let graph = GraphProto {
         name: Some("large".into()),
         node: vec![node],
         initializer: vec![weights],
-        output: vec![y],
+        output: vec![value("y", DataType::Float)],
         ..GraphProto::default()
     };
+    of_graph(graph)
+}
+
+/// A model that makes as many zeros as its input says.
+fn hungry() -> ModelProto {
+    let node = NodeProto {
+        op_type: Some("ConstantOfShape".into()),
+        input: vec!["count".into()],
+        output: vec!["y".into()],
+        ..NodeProto::default()
+    };
+    let graph = GraphProto {
+        name: Some("hungry".into()),
+        node: vec![node],
+        input: vec![value("count", DataType::Int64)],
+        output: vec![value("y", DataType::Float)],
+        ..GraphProto::default()
+    };
+    of_graph(graph)
+}
+
+/// A tensor of any shape.
+fn value(name: &str, of: DataType) -> ValueInfoProto {
+    let tensor = type_proto::Tensor { elem_type: Some(of as i32), shape: None };
+    let of = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), denotation: None };
+    ValueInfoProto { name: Some(name.into()), r#type: Some(of), ..ValueInfoProto::default() }
+}
+
+fn of_graph(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: Some(8),
         graph: Some(graph),
@@ -72,4 +100,21 @@ fn a_lack_of_memory_is_the_machines() {
     let OpenError::Machine(message) = error else { panic!("it is not the model's fault: {error}") };
     assert!(message.starts_with(&format!("{}: there is not enough memory for it; ", path.display())), "{message}");
     assert!(message.contains("bad_alloc") && !message.contains('\n'), "{message}");
+}
+
+#[test]
+fn a_run_without_memory_is_the_machines_and_the_next_one_is_answered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("hungry.onnx");
+    fs::write(&path, hungry().encode_to_vec()).expect("a file");
+    let mut instance = try_open(&path).expect("it is sound").instance().expect("it has instances");
+    // 4 PiB: more than a process can address.
+    for _ in 0..2 {
+        let count = Aligned::of(&(1_i64 << 50).to_le_bytes());
+        let error = run_one(&mut *instance, &[input(0, DType::Int64, &[1], &count)]).expect_err("nobody has that");
+        let RunError::Machine(message) = error else { panic!("it is not the model's fault: {error}") };
+        assert!(message.contains("Failed to allocate memory") && !message.contains('\n'), "{message}");
+    }
+    let count = Aligned::of(&3_i64.to_le_bytes());
+    run_one(&mut *instance, &[input(0, DType::Int64, &[1], &count)]).expect("twelve bytes");
 }
