@@ -1,8 +1,9 @@
 //! Models that are more than one file: folders, and files that belong together by their names.
 
 use crate::{Format, unreadable};
+use std::fs::Metadata;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The graph in the folder of a SavedModel.
 const SAVED_MODEL: &str = "saved_model.pb";
@@ -117,27 +118,39 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
 /// As many as any SavedModel's folder has, by far, with all folders in it.
 const ENTRIES_MAX: usize = 10_000;
 
-/// Bytes of a model, to be shown: of its file, of all files of its folder, or of those that belong together by their names. Weights
-/// that an ONNX model keeps in other files are not counted, nor is what cannot be looked at, but for the model's path itself.
-pub fn model_bytes(path: &Path) -> io::Result<u64> {
+/// The files of a model, and what the system says of each: its file, all files of its folder, or those that belong together by
+/// their names. Weights that an ONNX model keeps in other files are not among them, nor is what cannot be looked at, but for the
+/// model's path itself.
+pub fn model_files(path: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     let name = name_of(path);
     let is_folder = path.is_dir();
     if let Some(begin) = name.strip_suffix(PREDICT_NET) {
-        let weights = path.with_file_name(format!("{begin}{INIT_NET}")).metadata();
-        return Ok(path.metadata()?.len() + weights.map_or(0, |weights| weights.len()));
+        let weights = path.with_file_name(format!("{begin}{INIT_NET}"));
+        let net = (path.to_owned(), path.metadata()?);
+        return Ok(std::iter::once(net).chain(looked_at(weights)).collect());
     }
     let is_prefix = has_symbol(path) && (is_folder || !path.exists());
     if let Some(begin) = name.strip_suffix(SYMBOL).or(Some(name).filter(|_| is_prefix)) {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_of_it = |name: &String| name.strip_prefix(begin).is_some_and(is_of_mxnet);
-        let length = |name: String| folder.join(name).metadata().map_or(0, |metadata| metadata.len());
-        return Ok(entries(folder)?.into_iter().filter(is_of_it).map(length).sum());
+        let names = entries(folder)?.into_iter().filter(is_of_it);
+        return Ok(names.filter_map(|name| looked_at(folder.join(name))).collect());
     }
     if is_folder {
-        let mut left = ENTRIES_MAX;
-        return Ok(folder_bytes(path, FOLDERS_MAX, &mut left));
+        let (mut files, mut left) = (Vec::new(), ENTRIES_MAX);
+        files_in(path, FOLDERS_MAX, &mut left, &mut files);
+        return Ok(files);
     }
-    Ok(path.metadata()?.len())
+    Ok(vec![(path.to_owned(), path.metadata()?)])
+}
+
+/// Bytes of the files of a model, to be shown.
+pub fn model_bytes(path: &Path) -> io::Result<u64> {
+    Ok(model_files(path)?.iter().fold(0, |sum, (_, metadata)| sum.saturating_add(metadata.len())))
+}
+
+fn looked_at(path: PathBuf) -> Option<(PathBuf, Metadata)> {
+    path.metadata().ok().map(|metadata| (path, metadata))
 }
 
 /// Whether a name goes on behind the prefix as those of MXNet's files do.
@@ -148,22 +161,19 @@ fn is_of_mxnet(rest: &str) -> bool {
 /// A SavedModel's folders lie two deep; links may lead in circles.
 const FOLDERS_MAX: usize = 4;
 
-/// Bytes of the files in a folder, of which so many entries may still be looked at. What cannot be looked at counts for nothing:
-/// a model may be sound with it, and this is for people to see.
-fn folder_bytes(folder: &Path, depth: usize, left: &mut usize) -> u64 {
-    let mut sum = 0_u64;
+/// The files in a folder, of which so many entries may still be looked at. What cannot be looked at is left out: a model may be
+/// sound with it.
+fn files_in(folder: &Path, depth: usize, left: &mut usize, files: &mut Vec<(PathBuf, Metadata)>) {
     for entry in folder.read_dir().into_iter().flatten() {
         if *left == 0 {
             break;
         }
         *left -= 1;
-        let Ok(path) = entry.map(|entry| entry.path()) else { continue };
-        let Ok(metadata) = path.metadata() else { continue };
+        let Some((path, metadata)) = entry.ok().and_then(|entry| looked_at(entry.path())) else { continue };
         if metadata.is_file() {
-            sum = sum.saturating_add(metadata.len());
+            files.push((path, metadata));
         } else if metadata.is_dir() && depth > 1 {
-            sum = sum.saturating_add(folder_bytes(&path, depth - 1, left));
+            files_in(&path, depth - 1, left, files);
         }
     }
-    sum
 }

@@ -23,7 +23,7 @@ mod protobuf;
 mod start;
 
 pub use content::{Unread, content};
-pub use files::model_bytes;
+pub use files::{model_bytes, model_files};
 
 use std::fmt::{Display, Formatter};
 use std::fs::{File, Metadata};

@@ -41,6 +41,7 @@ mod model;
 mod process;
 mod settle;
 mod socket;
+mod stamp;
 mod wire;
 
 pub use budget::{Budget, Counted};

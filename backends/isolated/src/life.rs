@@ -23,12 +23,12 @@ use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::process::Launch;
 use crate::socket::{Mailbag, Socket};
+use crate::stamp::Stamp;
 use crate::wire::Garbage;
 use crate::wire::control::{FromProcess, Opened, ToProcess};
 use graphpiped_backend_api::{OpenError, Options};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -53,7 +53,7 @@ pub(crate) struct Life {
     backend: String,
     path: PathBuf,
     /// The file as the first process found it.
-    file: Option<FileStamp>,
+    stamp: Stamp,
     options: Options,
     launch: Box<dyn Launch>,
     state: Mutex<State>,
@@ -84,24 +84,6 @@ struct State {
     arenas_given: u64,
 }
 
-/// What tells a file, or a folder, from the one that was at its path before.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct FileStamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
-}
-
-impl FileStamp {
-    /// `None` if there is nothing.
-    fn of(path: &Path) -> Option<FileStamp> {
-        let status = path.metadata().ok()?;
-        let changed = (status.mtime(), status.mtime_nsec());
-        Some(FileStamp { device: status.dev(), inode: status.ino(), bytes: status.size(), changed })
-    }
-}
-
 impl Life {
     pub fn new(
         name: &str,
@@ -114,7 +96,7 @@ impl Life {
         Life {
             name: name.into(),
             backend: backend.into(),
-            file: FileStamp::of(&path),
+            stamp: Stamp::of(&path),
             path,
             options,
             launch,
@@ -330,10 +312,9 @@ impl Life {
         expected: Option<&Opened>,
         in_background: bool,
     ) -> Result<Opened, Option<OpenError>> {
-        // What was found out about the model, such as whether it keeps rows apart, was about that file.
-        if expected.is_some() && FileStamp::of(&self.path) != self.file {
+        if expected.is_some() && Stamp::of(&self.path) != self.stamp {
             let place = self.place();
-            let message = format!("{place}: the file has changed since the daemon started; restart the daemon");
+            let message = format!("{place}: the model has changed since the daemon started; restart the daemon");
             return Err(Some(OpenError::Model(message)));
         }
         let (backend, path, options) = (self.backend.clone(), self.path.clone(), self.options.clone());

@@ -80,12 +80,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "graphpiped-model-format",
         ],
     ),
-    // A batch and another process: neither pools, nor which framework it is, which its tests alone know.
+    // A batch, another process, and which files a model is: neither pools, nor which framework it is, which its tests alone know.
     (
         "graphpiped-backend-isolated",
         &[
             "graphpipe-schema",
             "graphpiped-backend-api",
+            "graphpiped-model-description",
+            "graphpiped-model-format",
             "graphpiped-backend-onnx",
             "graphpiped-backend-tensorflow",
             "graphpiped-backend-torch",

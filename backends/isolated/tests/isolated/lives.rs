@@ -171,11 +171,11 @@ fn a_file_that_has_changed_is_not_served_before_the_daemon_has_looked_at_it() {
     until("refused for that", || {
         let refused = run(&mut *instance, &memory, &floats(&[DOUBLE]), true);
         words = refused.expect_err("there is no process").to_string();
-        words.contains("the file has changed")
+        words.contains("the model has changed")
     });
     let place = file.path().display();
     let expected = format!(
-        "the process of model \"m\" has ended: {place}: the file has changed since the daemon started; restart the daemon; it is \
+        "the process of model \"m\" has ended: {place}: the model has changed since the daemon started; restart the daemon; it is \
          being started again, so ask again in "
     );
     assert!(words.starts_with(&expected), "{words}");
