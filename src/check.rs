@@ -28,6 +28,8 @@ pub fn check(args: CheckArgs) -> Result<String, String> {
     let wanted = Wanted { rows_max: ROWS_MAX_DEFAULT, is_said: false };
     let probed = probe_batching(&*opened.model, BatchMode::Auto, wanted, Instant::now)?;
     let grown = machine::resident_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
+    // What a process of its own takes does not show in this one.
+    let grown = grown.filter(|_| opened.isolated.is_none());
     Ok(describe(&settings, &opened, &probed, grown))
 }
 
@@ -111,6 +113,7 @@ mod tests {
             signature: None,
             trust_native: None,
             intra_threads: None,
+            isolation: None,
             runtime: None,
             onnxruntime: None,
         }

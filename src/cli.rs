@@ -97,6 +97,9 @@ pub struct CheckArgs {
     /// Threads inside one run.
     #[arg(long, env = "GRAPHPIPED_INTRA_THREADS", value_name = "N")]
     pub intra_threads: Option<usize>,
+    /// Where the framework runs: none, in this process; process: in one of its own, whose crash is then told in a line.
+    #[arg(long, env = "GRAPHPIPED_ISOLATION", value_name = "MODE")]
+    pub isolation: Option<IsolationMode>,
     /// The folder of the frameworks' libraries.
     #[arg(long, env = "GRAPHPIPED_RUNTIME", value_name = "DIR")]
     pub runtime: Option<PathBuf>,
@@ -116,6 +119,7 @@ impl CheckArgs {
             signature: self.signature,
             trust_native: self.trust_native,
             intra_threads: self.intra_threads,
+            isolation: self.isolation,
             runtime: self.runtime,
             onnxruntime: self.onnxruntime,
             ..Options::default()
