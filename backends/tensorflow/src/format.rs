@@ -4,6 +4,7 @@
 //! found out without TensorFlow: nobody should have to install a framework to learn of a typing error.
 #![forbid(unsafe_code)]
 
+use crate::constants::{fault_of_graph, fault_of_saved};
 use crate::protobuf::{Graph, SavedModel};
 use crate::weight::{BYTES_MAX, Kind, weight};
 use graphpiped_model_format::{Format, Unread, content, expect};
@@ -42,8 +43,11 @@ pub(crate) fn read(path: &Path) -> Result<Found, String> {
 
 /// The frozen graph in these bytes.
 pub(crate) fn frozen(bytes: Vec<u8>) -> Result<Found, String> {
-    match refusal(&bytes) {
-        Some(cause) => Err(cause.into()),
+    if let Some(cause) = refusal(&bytes) {
+        return Err(cause.into());
+    }
+    match fault_of_graph(&bytes) {
+        Some(fault) => Err(format!("is damaged: a constant {fault}; copy it again, or freeze it again")),
         None => Ok(Found::Graph(bytes)),
     }
 }
@@ -59,7 +63,12 @@ fn saved_model(path: &Path) -> Result<SavedModel, String> {
 pub(crate) fn saved(bytes: &[u8]) -> Result<SavedModel, String> {
     let model: Option<SavedModel> = decoded(Kind::SavedModel, bytes).map_err(str::to_string)?;
     let model = model.filter(|model| !model.meta_graphs.is_empty());
-    model.ok_or_else(|| "is damaged or not a SavedModel's; copy it again, or export it again".to_string())
+    let model =
+        model.ok_or_else(|| "is damaged or not a SavedModel's; copy it again, or export it again".to_string())?;
+    match fault_of_saved(bytes) {
+        Some(fault) => Err(format!("is damaged: a constant {fault}; copy it again, or export it again")),
+        None => Ok(model),
+    }
 }
 
 /// A message of this kind, if it is a sound one. Otherwise: why it is not decoded.
@@ -74,7 +83,9 @@ fn decoded<M: Message + Default>(kind: Kind, bytes: &[u8]) -> Result<Option<M>, 
 /// All bytes of a file of bearable length.
 fn message(path: &Path) -> Result<Vec<u8>, String> {
     content(path, MESSAGE_BYTES_MAX).map_err(|unread| match unread {
-        Unread::Long(bytes_max) => format!("has more than {bytes_max} bytes, which TensorFlow reads no message of"),
+        Unread::Long(bytes_max) => format!(
+            "has more than {bytes_max} bytes, which TensorFlow reads no message of; keep its weights in a SavedModel"
+        ),
         _ => unread.to_string(),
     })
 }
@@ -172,6 +183,11 @@ mod tests {
         let path = folder.path().join("m.pb");
         fs::File::create(&path).and_then(|file| file.set_len(2 << 30)).expect("a file of holes");
         let message = read(&path).expect_err("it is too long");
-        assert!(message.ends_with("has more than 2147483647 bytes, which TensorFlow reads no message of"), "{message}");
+        assert!(
+            message.ends_with(
+                "has more than 2147483647 bytes, which TensorFlow reads no message of; keep its weights in a SavedModel"
+            ),
+            "{message}"
+        );
     }
 }

@@ -11,6 +11,7 @@
 //! that is not sound can make TensorFlow end the process, which C++ does where it finds its own rules broken.
 
 mod combinations;
+mod constants;
 mod format;
 #[doc(hidden)]
 pub mod fuzz;
@@ -27,6 +28,7 @@ mod sys;
 mod tensor;
 mod types;
 mod weight;
+mod wire;
 
 pub use graphpiped_backend_library::Locations;
 pub use instance::copied_input_bytes;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::protobuf::{Axis, MetaGraph, Node, Signature, Tensor};
+use crate::wire::{Value, field};
 
 /// Bytes for the messages and names of a model, besides its weights. A graph of a million nodes fits.
 pub(crate) const BYTES_MAX: u64 = 256 << 20;
@@ -89,45 +90,15 @@ pub(crate) fn weight(kind: Kind, mut message: &[u8]) -> Option<u64> {
     let rest = &mut message;
     let mut bytes = kind.size();
     while !rest.is_empty() {
-        let key = varint(rest)?;
-        let (field, wire) = (key >> 3, key & 7);
-        match wire {
-            0 => drop(varint(rest)?),
-            1 => drop(take(rest, 8)?),
-            2 => {
-                let length = varint(rest)?;
-                let content = take(rest, length)?;
-                if let Some(inner) = kind.of_field(field) {
-                    bytes += weight(inner, content)?;
-                } else if kind.has_text(field) {
-                    bytes += size_of::<String>() as u64 + ALLOCATION + length;
-                }
-            }
-            5 => drop(take(rest, 4)?),
-            // Groups, which none of these has, and what is not defined.
-            _ => return None,
+        let (number, value) = field(rest)?;
+        let Value::Bytes(content) = value else { continue };
+        if let Some(inner) = kind.of_field(number) {
+            bytes += weight(inner, content)?;
+        } else if kind.has_text(number) {
+            bytes += size_of::<String>() as u64 + ALLOCATION + content.len() as u64;
         }
     }
     Some(bytes)
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
-    let (taken, left) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    *rest = left;
-    Some(taken)
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, left) = rest.split_first()?;
-        *rest = left;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

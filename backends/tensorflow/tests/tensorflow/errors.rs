@@ -126,11 +126,43 @@ fn the_file_of_a_saved_model_is_told_from_a_graph() {
 
 #[test]
 fn no_flipped_or_missing_byte_of_a_graph_does_worse_than_an_error() {
-    // But for constants: TensorFlow ends the process where one has a shape that is none.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("m.pb");
     fs::copy(path_of("two_by_two.pb"), &path).expect("a model");
     change_every_byte(&backend(), &path, &path, 0x55, 1);
+}
+
+#[test]
+fn no_flipped_or_missing_byte_around_constants_does_worse_than_an_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // Its constants are as small as what says of them what they are.
+    let path = folder.path().join("m.pb");
+    fs::copy(path_of("layers.pb"), &path).expect("a model");
+    // The last bit of a size, and whether its number goes on, which may make it a negative one.
+    for flip in [0x01, 0x80] {
+        change_every_byte(&backend(), &path, &path, flip, 3);
+    }
+    let saved = folder.path().join("saved");
+    fs::create_dir(&saved).expect("a folder");
+    copy("double", &saved);
+    change_every_byte(&backend(), &saved, &saved.join("saved_model.pb"), 0x55, 3);
+}
+
+/// The bias of the hidden layer says that it is one number, and has 64: TensorFlow opens that graph.
+#[test]
+fn a_constant_of_another_size_than_its_shape_says_is_no_constant() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("m.pb");
+    let mut graph = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/digits/digits.pb")).expect("a model");
+    // Its type, its shape (one axis), and its content of 256 bytes.
+    let tensor = b"\x08\x01\x12\x04\x12\x02\x08\x40\x22\x80\x02";
+    let at = graph.windows(tensor.len()).position(|bytes| bytes == tensor).expect("a bias");
+    graph[at + 7] = 1;
+    fs::write(&path, graph).expect("a file");
+    assert_eq!(
+        refused(&path),
+        "is damaged: a constant of node hidden_bias has 256 bytes, and its shape says 4; copy it again, or freeze it again"
+    );
 }
 
 #[test]
