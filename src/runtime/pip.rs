@@ -37,7 +37,7 @@ pub fn download(plan: &Plan<'_>, python: &str, scratch: &Path) -> Result<Vec<Pat
             plan.version
         ));
     }
-    plan.wheels.iter().map(|wheel| checked(wheel, &wheels)).collect()
+    plan.wheels.iter().map(|wheel| checked(wheel, &wheels, python)).collect()
 }
 
 /// The tags of the versions of glibc that a wheel may ask for; pip takes the one that fits.
@@ -74,7 +74,7 @@ fn cannot_write(path: &Path, error: &io::Error) -> String {
 }
 
 /// The file of a wheel, if it is there and is what its hash says.
-fn checked(wheel: &Wheel<'_>, folder: &Path) -> Result<PathBuf, String> {
+fn checked(wheel: &Wheel<'_>, folder: &Path, python: &str) -> Result<PathBuf, String> {
     // What is a hyphen in the name of a project is none in that of its files.
     let start = format!("{}-{}-", wheel.project.replace('-', "_"), wheel.version);
     let is_wanted = |path: &PathBuf| {
@@ -91,7 +91,7 @@ fn checked(wheel: &Wheel<'_>, folder: &Path) -> Result<PathBuf, String> {
         let (project, version, wanted) = (wheel.project, wheel.version, wheel.sha256);
         return Err(format!(
             "{project} {version} has the SHA-256 {hash} and not {wanted}, so it is not used; look at the index that \
-             `python3 -m pip config list` shows"
+             `{python} -m pip config list` shows"
         ));
     }
     Ok(path.clone())

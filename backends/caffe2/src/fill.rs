@@ -60,7 +60,7 @@ pub(crate) fn is_fill(operator: &OperatorDef) -> bool {
 /// The blob that a fill makes, and what is in it.
 pub(crate) fn tensor<'a>(operator: &'a OperatorDef, room: &mut Room) -> Result<(&'a str, TensorProto), String> {
     let [blob] = operator.output.as_slice() else {
-        return Err(format!("makes {} blobs, and a fill makes one", operator.output.len()));
+        return Err(format!("makes {} blobs, and a fill makes one; export the net again", operator.output.len()));
     };
     let arguments = Arguments(&operator.arg);
     let dims = arguments.ints("shape").to_vec();
@@ -81,7 +81,7 @@ pub(crate) fn tensor<'a>(operator: &'a OperatorDef, room: &mut Room) -> Result<(
 /// So many elements, if that is a number.
 fn elements(dims: &[i64]) -> Result<i64, String> {
     let product = dims.iter().try_fold(1_i64, |product, &size| product.checked_mul(size).filter(|_| size >= 0));
-    product.ok_or_else(|| format!("its shape {dims:?} is none"))
+    product.ok_or_else(|| format!("its shape {dims:?} is none; export the net again"))
 }
 
 /// What the elements of a fill are.
@@ -134,7 +134,7 @@ fn given(kind: DataType, arguments: Arguments<'_>, elements: i64, room: &mut Roo
 fn byte_string(arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
     let strings = arguments.get("values").map_or(&[][..], |values| &values.strings);
     let [bytes] = strings else {
-        return Err(format!("gives {} strings, and takes the bytes of one", strings.len()));
+        return Err(format!("gives {} strings, and takes the bytes of one; export the net again", strings.len()));
     };
     if bytes.len() as i64 != elements {
         return Err(format!("gives {} values for a shape of {elements}; copy init_net.pb again", bytes.len()));
@@ -162,13 +162,13 @@ fn put_float(bytes: &mut Vec<u8>, kind: DataType, value: f32) -> Result<(), Stri
     match kind {
         DataType::Float => bytes.extend(value.to_le_bytes()),
         DataType::Double => bytes.extend(f64::from(value).to_le_bytes()),
-        _ => return Err(format!("gives numbers for elements of {kind:?}")),
+        _ => return Err(format!("gives numbers for elements of {kind:?}; export the net again")),
     }
     Ok(())
 }
 
 fn put_int(bytes: &mut Vec<u8>, kind: DataType, value: i64) -> Result<(), String> {
-    let does_not_fit = |_| format!("gives {value} for an element of {kind:?}");
+    let does_not_fit = |_| format!("gives {value} for an element of {kind:?}; export the net again");
     match kind {
         DataType::Int64 => bytes.extend(value.to_le_bytes()),
         DataType::Int32 => bytes.extend(i32::try_from(value).map_err(does_not_fit)?.to_le_bytes()),
@@ -177,7 +177,7 @@ fn put_int(bytes: &mut Vec<u8>, kind: DataType, value: i64) -> Result<(), String
         DataType::Int8 => bytes.extend(i8::try_from(value).map_err(does_not_fit)?.to_le_bytes()),
         DataType::Uint8 => bytes.push(u8::try_from(value).map_err(does_not_fit)?),
         DataType::Bool => bytes.push(u8::from(value != 0)),
-        _ => return Err(format!("gives integers for elements of {kind:?}")),
+        _ => return Err(format!("gives integers for elements of {kind:?}; export the net again")),
     }
     Ok(())
 }
@@ -228,13 +228,16 @@ mod tests {
         let error = message(fill("GivenTensorFill", &[2, 3], floats(&[1.0])));
         assert_eq!(error, "gives 1 values for a shape of 6; copy init_net.pb again");
         let error = message(fill("GivenTensorFill", &[i64::MAX, 2], floats(&[])));
-        assert_eq!(error, format!("its shape [{}, 2] is none", i64::MAX));
-        assert!(message(fill("GivenTensorFill", &[-1], floats(&[1.0]))).starts_with("its shape [-1] is none"));
+        assert_eq!(error, format!("its shape [{}, 2] is none; export the net again", i64::MAX));
+        assert!(
+            message(fill("GivenTensorFill", &[-1], floats(&[1.0])))
+                .starts_with("its shape [-1] is none; export the net again")
+        );
         let error = message(fill("ConstantFill", &[1 << 40], vec![]));
         assert!(error.starts_with("repeats a value 1099511627776 times"), "{error}");
         assert_eq!(
             message(fill("GivenTensorIntFill", &[1], ints(&[1 << 31]))),
-            "gives 2147483648 for an element of Int32"
+            "gives 2147483648 for an element of Int32; export the net again"
         );
         assert_eq!(
             message(fill("ConstantFill", &[1; 17], vec![])),
