@@ -1,13 +1,15 @@
 //! Operators that make a tensor out of nothing: the weights of an init_net.
 //!
 //! A fill says a shape, and values, which need not be as many: their number is compared with the shape's product before
-//! anything is allocated for either. Fills by chance are refused by their name: what they make is no trained net.
+//! anything is allocated for either. What is drawn by chance is in [`crate::chance`].
 
 use crate::arguments::Arguments;
+use crate::chance::drawn;
 use crate::kinds::{self, size};
 use crate::proto::OperatorDef;
 use crate::shape::AXES_MAX;
 use graphpiped_onnx_proto::{DataType, TensorProto};
+use half::f16;
 
 /// Bytes of all constants of a model: ONNX Runtime takes 2 GiB, of which the graph itself needs little.
 const BYTES_MAX: u64 = (1 << 31) - (16 << 20);
@@ -41,17 +43,6 @@ impl Room {
 /// Bytes that a value which is given once may be repeated to. The largest constant of a known net takes some megabytes.
 const REPEATED_BYTES_MAX: i64 = 1 << 28;
 
-/// Fills whose values nobody has learned.
-const BY_CHANCE: [&str; 7] = [
-    "XavierFill",
-    "MSRAFill",
-    "GaussianFill",
-    "UniformFill",
-    "UniformIntFill",
-    "UniqueUniformFill",
-    "Float16UniformFill",
-];
-
 /// Whether an operator makes its output out of nothing.
 pub(crate) fn is_fill(operator: &OperatorDef) -> bool {
     operator.input.is_empty() && operator.kind().ends_with("Fill")
@@ -68,18 +59,34 @@ pub(crate) fn tensor<'a>(operator: &'a OperatorDef, room: &mut Room) -> Result<(
         let axes = dims.len();
         return Err(format!("its shape has {axes} axes, and a tensor has {AXES_MAX} at most; export the net again"));
     }
-    let elements = elements(&dims)?;
-    let kind = kind(operator.kind(), arguments)?;
-    let bytes = match operator.kind() {
-        "ConstantFill" => repeated(kind, arguments, elements, room)?,
-        "GivenTensorByteStringToUInt8Fill" => byte_string(arguments, elements, room)?,
-        _ => given(kind, arguments, elements, room)?,
+    if operator.kind() == "GivenTensorStringFill" {
+        let string_data = strings(arguments, elements(&dims)?, room)?;
+        let tensor =
+            TensorProto { dims, data_type: Some(DataType::String as i32), string_data, ..TensorProto::default() };
+        return Ok((blob, tensor));
+    }
+    let (kind, bytes) = match drawn(operator.kind(), blob, arguments, &dims, room)? {
+        Some(drawn) => drawn,
+        None => said(operator.kind(), arguments, &dims, room)?,
     };
     Ok((blob, TensorProto { dims, data_type: Some(kind as i32), raw_data: Some(bytes), ..TensorProto::default() }))
 }
 
+/// The elements of a fill whose arguments say them, and what they are.
+fn said(fill: &str, arguments: Arguments<'_>, dims: &[i64], room: &mut Room) -> Result<(DataType, Vec<u8>), String> {
+    let (elements, kind) = (elements(dims)?, kind(fill, arguments)?);
+    let bytes = match fill {
+        "ConstantFill" | "Float16ConstantFill" => repeated(kind, arguments, elements, room)?,
+        "DiagonalFill" => diagonal(kind, arguments, dims, room)?,
+        "RangeFill" => range(elements, room)?,
+        "GivenTensorByteStringToUInt8Fill" => byte_string(arguments, elements, room)?,
+        _ => given(kind, arguments, elements, room)?,
+    };
+    Ok((kind, bytes))
+}
+
 /// So many elements, if that is a number.
-fn elements(dims: &[i64]) -> Result<i64, String> {
+pub(crate) fn elements(dims: &[i64]) -> Result<i64, String> {
     let product = dims.iter().try_fold(1_i64, |product, &size| product.checked_mul(size).filter(|_| size >= 0));
     product.ok_or_else(|| format!("its shape {dims:?} is none; export the net again"))
 }
@@ -95,14 +102,13 @@ fn kind(fill: &str, arguments: Arguments<'_>) -> Result<DataType, String> {
         "GivenTensorBoolFill" => Ok(DataType::Bool),
         "GivenTensorDoubleFill" => Ok(DataType::Double),
         "GivenTensorByteStringToUInt8Fill" => Ok(DataType::Uint8),
-        "ConstantFill" => Ok(match (said()?, arguments.get("value")) {
+        "RangeFill" => Ok(DataType::Float),
+        "Float16ConstantFill" => Ok(DataType::Float16),
+        "ConstantFill" | "DiagonalFill" => Ok(match (said()?, arguments.get("value")) {
             (Some(said), _) => said,
             (None, Some(value)) if value.f.is_none() => DataType::Int64,
             (None, _) => DataType::Float,
         }),
-        _ if BY_CHANCE.contains(&fill) => {
-            Err("fills it by chance, as before a training; export the net with the values that it has learned".into())
-        }
         _ => Err("is a fill that is not translated; export the net to ONNX".into()),
     }
 }
@@ -130,6 +136,16 @@ fn given(kind: DataType, arguments: Arguments<'_>, elements: i64, room: &mut Roo
     Ok(bytes)
 }
 
+/// Strings that are all given.
+fn strings(arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<Vec<u8>>, String> {
+    let strings = arguments.get("values").map_or(&[][..], |values| &values.strings);
+    if strings.len() as i64 != elements {
+        return Err(format!("gives {} values for a shape of {elements}; copy init_net.pb again", strings.len()));
+    }
+    room.take(strings.iter().map(|string| string.len() + size_of::<Vec<u8>>()).sum())?;
+    Ok(strings.to_vec())
+}
+
 /// Bytes in one string.
 fn byte_string(arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
     let strings = arguments.get("values").map_or(&[][..], |values| &values.strings);
@@ -145,29 +161,62 @@ fn byte_string(arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Resu
 
 /// One value, again and again.
 fn repeated(kind: DataType, arguments: Arguments<'_>, elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
-    let mut one = Vec::with_capacity(8);
-    match kind {
-        DataType::Float | DataType::Double => put_float(&mut one, kind, arguments.float("value", 0.0)?)?,
-        _ => put_int(&mut one, kind, arguments.int("value", 0)?)?,
-    }
-    let bytes = elements.checked_mul(one.len() as i64).filter(|&bytes| bytes <= REPEATED_BYTES_MAX);
-    let Some(bytes) = bytes else {
-        return Err(format!("repeats a value {elements} times, which is more than a net needs; export it again"));
-    };
-    room.take(bytes as usize)?;
+    let one = one_value(kind, arguments)?;
+    repeated_bytes(elements, one.len(), room)?;
     Ok(one.repeat(elements as usize))
 }
 
-fn put_float(bytes: &mut Vec<u8>, kind: DataType, value: f32) -> Result<(), String> {
+/// A matrix of zeros but for one value on its diagonal, which begins again below a square, as Caffe2's does.
+fn diagonal(kind: DataType, arguments: Arguments<'_>, dims: &[i64], room: &mut Room) -> Result<Vec<u8>, String> {
+    let &[_, columns] = dims else {
+        return Err(format!("has {} axes, and only a matrix is translated; export the net to ONNX", dims.len()));
+    };
+    let one = one_value(kind, arguments)?;
+    let mut bytes = vec![0; repeated_bytes(elements(dims)?, one.len(), room)?];
+    for place in bytes.chunks_exact_mut(one.len()).step_by(columns as usize + 1) {
+        place.copy_from_slice(&one);
+    }
+    Ok(bytes)
+}
+
+/// 0, 1, 2 and so on.
+fn range(elements: i64, room: &mut Room) -> Result<Vec<u8>, String> {
+    repeated_bytes(elements, size_of::<f32>(), room)?;
+    Ok((0..elements).flat_map(|number| (number as f32).to_le_bytes()).collect())
+}
+
+fn one_value(kind: DataType, arguments: Arguments<'_>) -> Result<Vec<u8>, String> {
+    let mut one = Vec::with_capacity(8);
+    match kind {
+        DataType::Float | DataType::Double | DataType::Float16 => {
+            put_float(&mut one, kind, arguments.float("value", 0.0)?)?;
+        }
+        _ => put_int(&mut one, kind, arguments.int("value", 0)?)?,
+    }
+    Ok(one)
+}
+
+/// Bytes of so many elements that a few bytes of a net make; they are taken from the room.
+pub(crate) fn repeated_bytes(elements: i64, size: usize, room: &mut Room) -> Result<usize, String> {
+    let bytes = elements.checked_mul(size as i64).filter(|&bytes| bytes <= REPEATED_BYTES_MAX);
+    let Some(bytes) = bytes else {
+        return Err(format!("makes {elements} elements of one value, which is more than a net needs; export it again"));
+    };
+    room.take(bytes as usize)?;
+    Ok(bytes as usize)
+}
+
+pub(crate) fn put_float(bytes: &mut Vec<u8>, kind: DataType, value: f32) -> Result<(), String> {
     match kind {
         DataType::Float => bytes.extend(value.to_le_bytes()),
         DataType::Double => bytes.extend(f64::from(value).to_le_bytes()),
+        DataType::Float16 => bytes.extend(f16::from_f32(value).to_le_bytes()),
         _ => return Err(format!("gives numbers for elements of {kind:?}; export the net again")),
     }
     Ok(())
 }
 
-fn put_int(bytes: &mut Vec<u8>, kind: DataType, value: i64) -> Result<(), String> {
+pub(crate) fn put_int(bytes: &mut Vec<u8>, kind: DataType, value: i64) -> Result<(), String> {
     let does_not_fit = |_| format!("gives {value} for an element of {kind:?}; export the net again");
     match kind {
         DataType::Int64 => bytes.extend(value.to_le_bytes()),
@@ -218,7 +267,16 @@ mod tests {
         assert_eq!(bytes(fill("ConstantFill", &[2], vec![value])), [0, 0, 0x80, 0x3f, 0, 0, 0x80, 0x3f]);
         let value = Argument { i: Some(3), ..argument("value") };
         assert_eq!(bytes(fill("ConstantFill", &[], vec![value])), [3, 0, 0, 0, 0, 0, 0, 0]);
+        // 1.5 in half precision: an exponent of 15, and half of the fraction.
+        let value = Argument { f: Some(1.5), ..argument("value") };
+        assert_eq!(bytes(fill("Float16ConstantFill", &[2], vec![value.clone()])), [0, 0x3e, 0, 0x3e]);
+        let found = bytes(fill("DiagonalFill", &[2, 3], vec![value]));
+        assert_eq!(found, [1.5_f32, 0.0, 0.0, 0.0, 1.5, 0.0].map(f32::to_le_bytes).concat());
+        assert_eq!(bytes(fill("RangeFill", &[3], vec![])), [0.0_f32, 1.0, 2.0].map(f32::to_le_bytes).concat());
         let string = Argument { strings: vec![vec![7, 255]], ..argument("values") };
+        let two = Argument { strings: vec![b"a".to_vec(), b"".to_vec()], ..argument("values") };
+        let made = fill("GivenTensorStringFill", &[2], vec![two]).expect("a fill");
+        assert_eq!((made.string_data, made.data_type), (vec![b"a".to_vec(), vec![]], Some(8)));
         assert_eq!(bytes(fill("GivenTensorByteStringToUInt8Fill", &[2], vec![string])), [7, 255]);
     }
 
@@ -234,7 +292,7 @@ mod tests {
                 .starts_with("its shape [-1] is none; export the net again")
         );
         let error = message(fill("ConstantFill", &[1 << 40], vec![]));
-        assert!(error.starts_with("repeats a value 1099511627776 times"), "{error}");
+        assert!(error.starts_with("makes 1099511627776 elements of one value, "), "{error}");
         assert_eq!(
             message(fill("GivenTensorIntFill", &[1], ints(&[1 << 31]))),
             "gives 2147483648 for an element of Int32; export the net again"
@@ -243,8 +301,8 @@ mod tests {
             message(fill("ConstantFill", &[1; 17], vec![])),
             "its shape has 17 axes, and a tensor has 16 at most; export the net again"
         );
-        assert!(message(fill("XavierFill", &[1], vec![])).starts_with("fills it by chance"));
-        assert!(message(fill("DiagonalFill", &[1], vec![])).starts_with("is a fill that is not translated"));
+        assert!(message(fill("DiagonalFill", &[1; 3], vec![])).starts_with("has 3 axes, and only a matrix"));
+        assert!(message(fill("LengthsRangeFill", &[1], vec![])).starts_with("is a fill that is not translated"));
     }
     #[test]
     fn constants_that_are_too_many_together_are_refused() {

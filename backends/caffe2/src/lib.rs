@@ -12,6 +12,7 @@
 
 mod arguments;
 mod attributes;
+mod chance;
 mod files;
 mod fill;
 #[doc(hidden)]

@@ -106,8 +106,8 @@ fn weights_that_do_not_fill_their_shape_are_refused() {
         assert_eq!(cause(files.path(), &files.file("init_net.pb")), expected);
     }
     for (kind, expected) in [
-        ("XavierFill", "XavierFill (output w): fills it by chance, as before a training; "),
-        ("GaussianFill", "GaussianFill (output w): fills it by chance, "),
+        ("MSRAFill", "MSRAFill (output w): has a shape [1] without an axis 1; "),
+        ("LengthsRangeFill", "LengthsRangeFill (output w): is a fill that is not translated; "),
         ("Int8GivenTensorFill", "Int8GivenTensorFill (output w): is a fill that is not translated; "),
     ] {
         let files = Files::of(&[operator(kind, "", "w", &[Argument::Ints("shape", &[1])])], &relu);
