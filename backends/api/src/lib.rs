@@ -32,7 +32,7 @@ pub mod run;
 pub mod signature;
 pub mod words;
 
-pub use open::{OpenError, Options};
+pub use open::{MORE_MEMORY, OpenError, Options};
 pub use run::{Elements, Input, Inputs, Instance, Keep, Kept, OutputSlot, Prepared, Produced, RunError};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use words::one_line;

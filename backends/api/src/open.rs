@@ -45,6 +45,9 @@ impl Options {
     }
 }
 
+/// What to do about a model that there is not enough memory for: the remedy of an [`OpenError::Machine`].
+pub const MORE_MEMORY: &str = "give the daemon more, or serve a smaller model";
+
 /// Why a model cannot be opened, by whose fault it is. The message names the path, the cause and the remedy, in one
 /// line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

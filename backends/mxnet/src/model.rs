@@ -15,7 +15,7 @@ use crate::shapes::{self, Found, Sizes};
 use crate::symbol::{self, Symbol};
 use crate::unchecked::{self, Unchecked};
 use crate::words;
-use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, TensorSpec};
+use graphpiped_backend_api::{Instance, MORE_MEMORY, Model, OpenError, Options, Signature, TensorSpec};
 use graphpiped_model_description::Description;
 use std::ffi::CString;
 use std::path::Path;
@@ -244,6 +244,16 @@ fn words_of(failed: Failed) -> String {
 
 fn of_cause(path: &str, cause: &str) -> OpenError {
     let line = words::cause_of(cause);
-    let message = format!("{path}: {line}");
-    if words::is_of_the_machine(&line) { OpenError::Machine(message) } else { OpenError::Model(message) }
+    if words::is_of_the_machine(&line) {
+        return OpenError::Machine(format!(
+            "{path}: there is not enough memory for it; MXNet says: {line}; {MORE_MEMORY}"
+        ));
+    }
+    // What MXNet refuses itself has no remedy, unlike what was found before it was asked.
+    let remedy = if words::is_of_mxnet(&line) {
+        "; its operators have to be known to this version, and its parameters have to be the symbol's"
+    } else {
+        ""
+    };
+    OpenError::Model(format!("{path}: {line}{remedy}"))
 }

@@ -11,6 +11,11 @@ pub(crate) fn cause_of(message: &str) -> String {
     if line.is_empty() { "it does not say why".to_string() } else { line }
 }
 
+/// Whether MXNet has said it: of an assertion of its own.
+pub(crate) fn is_of_mxnet(message: &str) -> bool {
+    message.contains("Check failed: ")
+}
+
 /// Whether a message is about memory that there is not.
 pub(crate) fn is_of_the_machine(message: &str) -> bool {
     ["Failed to allocate CPU Memory", "std::bad_alloc"].iter().any(|words| message.contains(words))
@@ -39,6 +44,7 @@ mod tests {
         assert_eq!(cause_of("MXNetError: Failed [1] [a]"), "Failed [1] [a]");
         assert_eq!(cause_of("no \u{1b}[2Jnode\0 a\u{85}b"), "no ?[2Jnode? a b");
         assert_eq!(cause_of(""), "it does not say why");
+        assert!(is_of_mxnet(message) && !is_of_mxnet("there is no output none"));
         assert!(is_of_the_machine("MXNetError: Failed to allocate CPU Memory\nStack trace:"));
         assert!(!is_of_the_machine("cannot find input key nono"));
     }

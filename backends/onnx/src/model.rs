@@ -4,7 +4,7 @@ use crate::instance::OnnxInstance;
 use crate::library::Library;
 use crate::outlets::{self, Side};
 use crate::source::Source;
-use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, one_line};
+use graphpiped_backend_api::{Instance, MORE_MEMORY, Model, OpenError, Options, Signature, one_line};
 use ort::ErrorCode;
 use ort::editor::ONNX_DOMAIN;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
@@ -91,8 +91,7 @@ impl OnnxModel {
             if is_lack_of_memory(error.message()) {
                 let (shown, version, words) = (path.display(), library.version(), one_line(error.message()));
                 return OpenError::Machine(format!(
-                    "{shown}: there is not enough memory for it; ONNX Runtime {version} says: {words}; give the daemon more, or \
-                     serve a smaller model"
+                    "{shown}: there is not enough memory for it; ONNX Runtime {version} says: {words}; {MORE_MEMORY}"
                 ));
             }
             failed(refusal(library, &error))

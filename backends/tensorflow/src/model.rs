@@ -10,7 +10,7 @@ use crate::protobuf::{Config, MetaGraph, Signature as Declared};
 use crate::saved_model::{self, TAG};
 use crate::status::Failure;
 use crate::sys::Api;
-use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature, one_line};
+use graphpiped_backend_api::{Instance, MORE_MEMORY, Model, OpenError, Options, Signature, one_line};
 use graphpiped_backend_library::Locations;
 use prost::Message;
 use std::ffi::CString;
@@ -158,8 +158,12 @@ fn intra_threads(wanted: usize) -> usize {
 /// Why TensorFlow does not take a model, and what to do about it.
 fn refusal(library: &Library, failure: &Failure) -> String {
     let words = failure.words.trim_end_matches('.');
-    let remedy = "its operations have to be known to this version, and its files have to be whole";
-    format!("it cannot be loaded; TensorFlow {} says: {words}; {remedy}", library.version)
+    let (cause, remedy) = if failure.is_of_the_machine() {
+        ("there is not enough memory for it", MORE_MEMORY)
+    } else {
+        ("it cannot be loaded", "its operations have to be known to this version, and its files have to be whole")
+    };
+    format!("{cause}; TensorFlow {} says: {words}; {remedy}", library.version)
 }
 
 fn effective_options(

@@ -65,6 +65,11 @@ impl Failure {
         }
     }
 
+    /// Whether the machine has not enough of something.
+    pub fn is_of_the_machine(&self) -> bool {
+        fault(self.code) == Fault::Machine
+    }
+
     /// Whose fault it is that a model cannot be opened, for the whole message. What TensorFlow itself is at fault
     /// for is the model's here: another model may open, and another TensorFlow would not be more helpful.
     pub fn of_open(&self, message: String) -> OpenError {
@@ -112,6 +117,7 @@ mod tests {
 
     #[test]
     fn a_code_tells_whose_fault_it_is() {
+        assert!(failure(8).is_of_the_machine() && !failure(13).is_of_the_machine());
         assert_eq!(failure(3).of_run(), RunError::Model("words".into()));
         assert_eq!(failure(8).of_run(), RunError::Machine("words".into()));
         assert_eq!(failure(13).of_run(), RunError::Framework("words".into()));

@@ -7,7 +7,7 @@ use crate::instance::TorchInstance;
 use crate::library::Library;
 use crate::plugin::{Failure, How, Module};
 use crate::words::cause_of;
-use graphpiped_backend_api::{Instance, Model, OpenError, Options, Signature};
+use graphpiped_backend_api::{Instance, MORE_MEMORY, Model, OpenError, Options, Signature};
 use graphpiped_model_description::path_of;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -126,6 +126,7 @@ fn refusal(library: &Library, path: &Path, format: Format, failure: &Failure) ->
     let words = cause_of(&failure.words);
     let is_newer = words.contains("maximum supported version") || words.contains("Unknown builtin op");
     let remedy = match format {
+        _ if failure.is_of_the_machine() => MORE_MEMORY,
         _ if is_newer => "save it with this version of PyTorch or an older one",
         Format::TorchScript => "it has to be a module with a method `forward`, and whole; save it again",
         Format::Package => "it has to be compiled by this minor version of PyTorch, for this kind of processor",

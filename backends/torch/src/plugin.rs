@@ -46,6 +46,11 @@ impl Failure {
         }
     }
 
+    /// Whether the machine has not enough of something.
+    pub fn is_of_the_machine(&self) -> bool {
+        self.fault == abi::FAULT_MACHINE
+    }
+
     /// As the failure to open a model.
     pub fn of_open(&self, words: String) -> OpenError {
         match self.fault {

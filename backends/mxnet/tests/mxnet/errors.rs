@@ -178,6 +178,7 @@ fn an_operator_that_nobody_knows_is_named() {
     fs::write(&symbol, text).expect("a file");
     let message = refused(&symbol, &Options::default());
     assert!(message.contains("no_such_operator is not registered"), "{message}");
+    assert!(message.contains("; its operators have to be known to this version, "), "{message}");
 }
 
 #[test]
@@ -245,7 +246,10 @@ fn memory_that_there_is_not_is_the_machines_fault() {
     let description = "[[inputs]]\nname = \"x\"\nshape = [1048576, 3, 1024, 1024]\n";
     fs::write(folder.path().join("identity_float32-symbol.toml"), description).expect("a description");
     match try_open(&folder.path().join("identity_float32")) {
-        Err(OpenError::Machine(message)) => assert!(message.contains("Failed to allocate CPU Memory"), "{message}"),
+        Err(OpenError::Machine(message)) => {
+            assert!(message.contains("Failed to allocate CPU Memory"), "{message}");
+            assert!(message.ends_with("; give the daemon more, or serve a smaller model"), "{message}");
+        }
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it was opened"),
     }
