@@ -58,6 +58,10 @@ pub fn mistake(start: &[u8]) -> Option<&'static str> {
          skl2onnx)"
     } else if at(0, b"\x89HDF\r\n\x1a\n") {
         "is an HDF5 file, such as Keras writes (.h5); load it there and make a SavedModel of it (model.export)"
+    } else if at(0, b"B\0C\0N\0\0\0") {
+        // How CNTK tells its older files from others (`IsLegacyModel`).
+        "is a model of CNTK's own format; load it there and export it to ONNX \
+         (model.save(PATH, format=cntk.ModelFormat.ONNX))"
     } else if at(4, b"TFL3") {
         "is a TensorFlow Lite model; convert it with \
          `python3 -m tf2onnx.convert --tflite MODEL.tflite --output MODEL.onnx`"

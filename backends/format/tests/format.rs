@@ -255,11 +255,12 @@ fn what_is_in_an_archive_is_looked_at() {
 
 #[test]
 fn files_of_other_formats_are_known_by_their_first_bytes() {
-    let cases: [(&[u8], &str); 16] = [
+    let cases: [(&[u8], &str); 17] = [
         (b"", "is empty; copy"),
         (b"\x80\x02\x8a\nl\xfc\x9c", "is a Python pickle"),
         (b"\x80\x04\x95", "is a Python pickle"),
         (b"\x89HDF\r\n\x1a\n\0\0", "is an HDF5 file"),
+        (b"B\0C\0N\0\0\0B\0V\0e\0r\0s\0", "is a model of CNTK's own format; load it there and export it to ONNX"),
         (b"\x20\0\0\0TFL3", "is a TensorFlow Lite model"),
         (b"GGUF\x03\0\0\0", "is a GGUF file"),
         (b"\x40\0\0\0\0\0\0\0{\"w\":{}}", "is a safetensors file"),
