@@ -128,9 +128,10 @@ fn while_one_never_reads_its_replies_others_are_not_refused() {
             let now = metrics.sum("graphpiped_requests_total{protocol=\"native\"}");
             now > 10 && received.replace(now) == now
         });
-        // Of the 256 MB: what it may have in flight, and no more.
+        // Of the 256 MB: a part, which does not grow. It is the outputs of what it may have in flight, and those of a run are
+        // kept in one piece until the last of its replies has gone, however few requests were in that run.
         let metrics = daemon.metrics();
-        assert!(in_use(&metrics) <= 16 << 20, "{}", in_use(&metrics));
+        assert!(in_use(&metrics) <= 64 << 20, "{}", in_use(&metrics));
         for id in 0..50 {
             ask(&mut other, id, &rows(8, LENGTH, id as u32, None));
         }
